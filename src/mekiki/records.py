@@ -1,0 +1,119 @@
+"""The nouns that cross folders.
+
+Conventions that hold everywhere: images are RGB ``uint8`` ``(H, W, 3)``; boxes are ``x_min, y_min, x_max, y_max``
+float32 pixels of the full image; times are seconds from the start; scores are float32 in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""``(H, W, 3)`` RGB."""
+
+Boxes = NDArray[np.float32]
+"""``(N, 4)`` ``x_min, y_min, x_max, y_max`` in pixels of the full image."""
+
+Scores = NDArray[np.float32]
+"""``(N,)`` in [0, 1]."""
+
+ItemKind = Literal["image", "video", "frame", "crop", "variant"]
+
+PICTURE_KINDS: tuple[ItemKind, ...] = ("image", "frame")
+"""Kinds that are whole pictures: what is labelled, split and trained on."""
+
+LabelState = Literal["present", "absent", "unsure"]
+
+UNKNOWN = "unknown"
+"""Never stored: it means that every class of an annotator's list is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A picture or a video with an id made from its content.
+
+    ``path`` is where its bytes are now; None for a picture that is cut from its parent when it is needed.
+    ``size_bytes`` and ``mtime_ns`` are what the file was when it was ingested; None for files of our own.
+    """
+
+    item_id: str
+    kind: ItemKind
+    path: Path | None
+    width_px: int
+    height_px: int
+    parent_id: str | None = None
+    time_s: float | None = None
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What reading one item gave: the unit that travels through a batch.
+
+    ``item_id`` is the item that was read. ``content`` is whatever the work object needs to compute on: pixels,
+    bytes, or a record with both. A video yields many of these.
+    """
+
+    item_id: str
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What computing one `Loaded` gave, on its way to the catalog."""
+
+    item_id: str
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item that could not be worked on."""
+
+    path: str
+    reason: str
+    stage: str = ""
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """What one stage did. ``n_selected == n_written + n_skipped + n_failed``, all in input items.
+
+    ``extra`` is the stage's own (``metrics``, ``certificate``, ...) and is printed beside the rest by ``--json``.
+    """
+
+    stage: str
+    run_id: str
+    n_selected: int = 0
+    n_written: int = 0
+    n_skipped: int = 0
+    n_failed: int = 0
+    n_rows: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    extra: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return the object that ``--json`` prints; its keys are stable."""
+        return {
+            "stage": self.stage,
+            "run_id": self.run_id,
+            "n_selected": self.n_selected,
+            "n_written": self.n_written,
+            "n_skipped": self.n_skipped,
+            "n_failed": self.n_failed,
+            "n_rows": self.n_rows,
+            "failures": [{"path": failure.path, "reason": failure.reason} for failure in self.failures],
+            "outputs": dict(self.outputs),
+            "seconds": round(self.seconds, 3),
+            **self.extra,
+        }

@@ -1,0 +1,55 @@
+"""Names to classes, loaded only when used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar, cast
+
+from mekiki.errors import unknown_name
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """A table of names that can be read, searched with grep, and listed without importing what it names.
+
+    Args:
+        what: The kind of thing, in the singular; used in messages.
+        table: Name to ``"module:attribute"``.
+        group: Entry-point group through which other packages add names; ours win over theirs.
+    """
+
+    def __init__(self, what: str, table: Mapping[str, str], group: str | None = None) -> None:
+        self.what = what
+        self._table = dict(table)
+        self._group = group
+
+    def _targets(self) -> dict[str, str]:
+        if self._group is None:
+            return self._table
+        return {point.name: point.value for point in entry_points(group=self._group)} | self._table
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        return sorted(self._targets())
+
+    def load(self, name: str) -> type[T]:
+        """Import and return what ``name`` (or ``name:variant``) stands for.
+
+        Raises:
+            UsageError: If there is no such name; the message has the nearest.
+        """
+        base = name.partition(":")[0]
+        targets = self._targets()
+        if base not in targets:
+            raise unknown_name(self.what, base, targets)
+        module_name, _, attribute = targets[base].partition(":")
+        return cast(type[T], getattr(import_module(module_name), attribute))
+
+    def create(self, name: str, **options: Any) -> T:
+        """Return a new instance; ``name:variant`` passes ``variant`` as the first argument."""
+        variant = name.partition(":")[2]
+        made = self.load(name)
+        return made(variant, **options) if variant else made(**options)
