@@ -16,7 +16,7 @@ LAYERS = [
     {"errors", "records"},
     {"registry", "settings", "neighbours", "torchvision_ops"},
     {"media", "dataset", "metrics", "rarity"},
-    {"explain", "audit", "training", "captioning"},
+    {"explain", "audit", "training", "captioning", "intake"},
     {"models", "catalog"},
     {"engine", "reports"},
     {"stages"},

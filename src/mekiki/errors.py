@@ -6,8 +6,18 @@ A message is one line: what is wrong, with the value; what would be right; what 
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+
+LIKENESS = 0.5
+"""How like a valid name must be to be suggested: twice the letters in common over the letters of both."""
+
+MAX_NAME_SHOWN = 100
+"""Characters of a wrong name that a message repeats."""
+
+N_NAMES_SHOWN = 40
+"""Valid names that a message lists; a data set may have a thousand classes."""
 
 
 class MekikiError(Exception):
@@ -73,6 +83,41 @@ class InterruptedRunError(MekikiError):
     exit_code = 130
 
 
+def printable(text: str) -> str:
+    r"""Return text that does nothing to a terminal: control and invisible characters are spelled out.
+
+    Example:
+        >>> printable("a\x1b[31m b")
+        'a\\x1b[31m b'
+    """
+    return "".join(
+        one.encode("unicode_escape").decode() if unicodedata.category(one) in ("Cc", "Cf", "Zl", "Zp") else one
+        for one in text
+    )
+
+
+def shown_path(path: Path | str) -> str:
+    r"""Return a path as it can be stored and shown: bytes in it that are no UTF-8 text are spelled out.
+
+    Example:
+        >>> shown_path("caf\udce9.jpg")
+        'caf\\udce9.jpg'
+    """
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the valid name that a wrong one was most likely meant to be; None if none is near. Case does not count.
+
+    Example:
+        >>> nearest_name("COCO", ["coco", "csv"])
+        'coco'
+    """
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=LIKENESS)
+    return folded[near[0]] if near else None
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a name that does not exist, with the nearest that does.
 
@@ -86,6 +131,9 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UsageError:
         no part is called 'trian'. Did you mean 'train'? Known: train, val.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"no {what} is called {name!r}.{guess} Known: {', '.join(names) or 'none'}.")
+    near = nearest_name(name, names)
+    guess = f" Did you mean {near!r}?" if near else ""
+    written = name if len(name) <= MAX_NAME_SHOWN else f"{name[:MAX_NAME_SHOWN]}…"
+    shown = ", ".join(names[:N_NAMES_SHOWN]) or "none"
+    more = f" and {len(names) - N_NAMES_SHOWN} more" if len(names) > N_NAMES_SHOWN else ""
+    return UsageError(f"no {what} is called {written!r}.{guess} Known: {shown}{more}.")

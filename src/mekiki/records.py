@@ -30,6 +30,22 @@ PICTURE_KINDS: tuple[ItemKind, ...] = ("image", "frame")
 
 LabelState = Literal["present", "absent", "unsure"]
 
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+        *(".pbm", ".pgm", ".ppm", ".pnm", ".avif", ".heic", ".heif"),
+    }
+)
+"""Lower-case endings of the names of pictures that mekiki looks for in a folder."""
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".mp4", ".mov", ".m4v", ".3gp", ".avi", ".mkv", ".webm"),
+        *(".mts", ".m2ts", ".asf", ".wmv", ".mpg", ".mpeg"),
+    }
+)
+"""Lower-case endings of the names of videos; ``.ts`` is left out, since it mostly is TypeScript."""
+
 UNKNOWN = "unknown"
 """Never stored: it means that every class of an annotator's list is absent."""
 

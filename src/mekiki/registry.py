@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, cast
@@ -35,21 +35,29 @@ class Registry(Generic[T]):
         """Return all names, sorted."""
         return sorted(self._targets())
 
+    def check(self, name: str) -> str:
+        """Return ``name`` as it is, without importing what it stands for.
+
+        Raises:
+            UsageError: If there is no such name; the message has the nearest.
+        """
+        base, targets = name.partition(":")[0], self._targets()
+        if base not in targets:
+            raise unknown_name(self.what, base, targets)
+        return name
+
     def load(self, name: str) -> type[T]:
         """Import and return what ``name`` (or ``name:variant``) stands for.
 
         Raises:
             UsageError: If there is no such name; the message has the nearest.
         """
-        base = name.partition(":")[0]
-        targets = self._targets()
-        if base not in targets:
-            raise unknown_name(self.what, base, targets)
-        module_name, _, attribute = targets[base].partition(":")
+        base = self.check(name).partition(":")[0]
+        module_name, _, attribute = self._targets()[base].partition(":")
         return cast(type[T], getattr(import_module(module_name), attribute))
 
     def create(self, name: str, **options: Any) -> T:
         """Return a new instance; ``name:variant`` passes ``variant`` as the first argument."""
         variant = name.partition(":")[2]
-        made = self.load(name)
+        made: Callable[..., T] = self.load(name)
         return made(variant, **options) if variant else made(**options)

@@ -1,0 +1,31 @@
+"""Names to classes: listed without importing, refused with the nearest."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from mekiki.errors import UsageError
+from mekiki.registry import Registry
+
+SHAPES: Registry[object] = Registry("shape", {"fraction": "fractions:Fraction", "path": "pathlib:PurePosixPath"})
+
+
+def test_names_are_listed_without_importing_what_they_name() -> None:
+    registry: Registry[object] = Registry("oddity", {"antigravity": "antigravity:geohash"})
+
+    assert registry.names() == ["antigravity"]
+    assert "antigravity" not in sys.modules
+
+
+def test_a_variant_is_the_first_argument() -> None:
+    assert str(SHAPES.create("fraction:3/4")) == "3/4"
+    assert str(SHAPES.create("fraction")) == "0"
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_and_all() -> None:
+    with pytest.raises(
+        UsageError, match=r"no shape is called 'fractoin'. Did you mean 'fraction'\? Known: fraction, path"
+    ):
+        SHAPES.create("fractoin:1")
