@@ -6,6 +6,7 @@ opens a picture and never touches the catalog.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,6 +94,7 @@ class Sheet:
         is_single_label: Each picture is meant to have exactly one class, so that the same bytes under two classes
             contradict each other.
         base: The folder that relative paths resolve against unless the user gives another.
+        notes: What the user should know and what is no failure, such as how many doubled rows were left out.
     """
 
     format_name: str
@@ -101,6 +103,7 @@ class Sheet:
     problems: tuple[Problem, ...] = ()
     is_single_label: bool = False
     base: Path = Path()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +240,22 @@ def resolve_path(written: str, base: Path, *, allow_outside: bool = False) -> Pa
     """
     if not written.strip() or "\0" in written:
         raise UnreadableError(written.replace("\0", "?") or "(no path)", "the entry names no file")
-    path = (base / written).absolute()
+    path = plain_path(base / written)
     if not path.exists() and "\\" in written:
-        path = (base / written.replace("\\", "/")).absolute()
+        path = plain_path(base / written.replace("\\", "/"))
     if not allow_outside and not path.resolve().is_relative_to(base.resolve()):
         raise UnreadableError(written, f"points outside {base}: give --root FOLDER, or --allow-outside if it is meant")
     return path
+
+
+def plain_path(path: Path) -> Path:
+    """Return an absolute path without ``..``, so that one file has one path however it is spelled; links stay.
+
+    Example:
+        >>> plain_path(Path("/labels/../photos/./a.jpg")).as_posix()
+        '/photos/a.jpg'
+    """
+    return Path(os.path.normpath(path.absolute()))
 
 
 def map_paths(sheet: Sheet, change: Callable[[str], str]) -> Sheet:

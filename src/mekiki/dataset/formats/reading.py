@@ -1,0 +1,106 @@
+"""Reading the label files that a user named, and finding the real files that their entries mean."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mekiki.dataset.formats.base import ReadOptions, Record, Sheet, plain_path, resolve_path
+from mekiki.dataset.formats.registry import READERS, detect_format
+from mekiki.errors import UnreadableError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class PathRules:
+    """Where the paths in label files start, and whether they may leave that folder."""
+
+    root: Path | None = None
+    allow_outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFiles:
+    """All label files of one call.
+
+    Attributes:
+        names: The files, with absolute paths; row i belongs to ``sheets[i]``.
+        sheets: What they say.
+        rules: How their paths become real ones.
+    """
+
+    names: tuple[str, ...] = ()
+    sheets: tuple[Sheet, ...] = ()
+    rules: PathRules = field(default_factory=PathRules)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All class names, in the order of the files."""
+        return tuple(dict.fromkeys(name for sheet in self.sheets for name in sheet.classes))
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that stand for all that the files say."""
+        digest = hashlib.sha256()
+        for sheet in self.sheets:
+            digest.update(repr((sheet.classes, sheet.is_single_label, sheet.problems)).encode())
+            for record in sheet.records:
+                digest.update(repr(record).encode())
+        return digest.hexdigest()[:16]
+
+    def entries(self) -> Iterator[tuple[Path, Record, Path | None]]:
+        """Yield each entry with the real path of its file and of the video its frame comes from.
+
+        Entries whose path is refused are left out; `refused` tells them.
+        """
+        for _, record, path, base in self._located():
+            if isinstance(path, Path):
+                yield path, record, _find_video(record, base)
+
+    def refused(self) -> Iterator[tuple[str, str]]:
+        """Yield ``(file and line, reason)`` for entries that cannot be used."""
+        for name, sheet in zip(self.names, self.sheets, strict=True):
+            yield from ((f"{name}:{problem.line}", problem.reason) for problem in sheet.problems)
+        for name, record, path, _ in self._located():
+            if isinstance(path, UnreadableError):
+                yield f"{name}:{record.line}", f"{record.path}: {path.reason}"
+
+    def _located(self) -> Iterator[tuple[str, Record, Path | UnreadableError, Path]]:
+        for name, sheet in zip(self.names, self.sheets, strict=True):
+            base = (self.rules.root or sheet.base).absolute()
+            for record in sheet.records:
+                try:
+                    path = resolve_path(record.path, base, allow_outside=self.rules.allow_outside)
+                except UnreadableError as error:
+                    yield name, record, error, base
+                else:
+                    yield name, record, path, base
+
+
+def read_label_files(paths: Sequence[Path], format_name: str, options: ReadOptions, rules: PathRules) -> LabelFiles:
+    """Read label files and folders.
+
+    Args:
+        paths: As the user gave them.
+        format_name: A name from the list of formats, or ``auto``.
+        options: What the user says about columns and classes.
+        rules: Where paths start.
+
+    Raises:
+        UsageError: If a file is missing or of another format, or there is no such format.
+    """
+    sheets = []
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"there is no label file {str(path)!r}: check the path, relative to {Path.cwd()}")
+        name = detect_format(path) if format_name == "auto" else format_name
+        sheets.append(READERS.create(name).read(path, options))
+    return LabelFiles(tuple(str(plain_path(path)) for path in paths), tuple(sheets), rules)
+
+
+def _find_video(record: Record, base: Path) -> Path | None:
+    """Return the real path of the video that a frame comes from; None if it is not there."""
+    if not record.parent_path:
+        return None
+    path = plain_path(base / record.parent_path.replace("\\", "/"))
+    return path if path.is_file() else None
