@@ -1,0 +1,1 @@
+"""The outside world: models, servers and hubs, each behind one file."""
