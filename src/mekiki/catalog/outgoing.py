@@ -1,0 +1,155 @@
+"""Everything that is known of items, put together for writers of formats and for reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from mekiki.catalog.attributes import read_attributes
+from mekiki.catalog.db import Catalog
+from mekiki.catalog.items import NewItem, class_names, inherited_groups, item_facts, read_groups, select_items
+from mekiki.catalog.results import BoxRow, read_boxes, read_captions, read_labels, read_split
+from mekiki.dataset.formats.base import GROUP_KINDS, BoxClaim, OutItem
+from mekiki.errors import UnreadableError
+from mekiki.intake.files import unchanged_path
+from mekiki.records import Failure, Item, ItemKind
+
+SAID_ELSEWHERE = ("part", "captured_at", "site", "camera", "video_path", "frame_index", "time_s")
+"""Attributes that an outgoing item has fields for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to go out.
+
+    Attributes:
+        kinds: Kinds of item.
+        split_run_id: The split whose parts count; None takes the parts that files stated.
+        annotator: Only this one's labels; None takes the resolved ones.
+    """
+
+    kinds: Sequence[ItemKind]
+    split_run_id: str | None = None
+    annotator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Items on their way out, and those whose file is gone or changed."""
+
+    items: tuple[OutItem, ...]
+    failures: Mapping[str, Failure]
+    classes: tuple[str, ...]
+
+
+def gather(catalog: Catalog, wanted: Wanted, stage: str) -> Outgoing:
+    """Return all that is known of items of these kinds, in the order of their ids.
+
+    Args:
+        catalog: Where from.
+        wanted: What is to go out.
+        stage: Who asks; stands in the failures.
+    """
+    facts = {one.item_id: one for one in item_facts(catalog, wanted.kinds)}
+    videos = {one.item_id: one for one in select_items(catalog, ["video"])}
+    labels = read_labels(catalog, wanted.annotator)
+    order = {name: position for position, name in enumerate(class_names(catalog))}
+    parts = _parts(catalog, wanted.split_run_id)
+    boxes, captions, attributes = read_boxes(catalog), read_captions(catalog), read_attributes(catalog)
+    groups: dict[str, dict[str, str]] = {}
+    own = [row for row in read_groups(catalog, {}) if row.kind in GROUP_KINDS]
+    for row in (*inherited_groups(catalog, own), *own):
+        groups.setdefault(row.item_id, {})[row.kind] = row.key
+    times = _start_times(catalog, attributes)
+    items, failures = [], {}
+    for item in select_items(catalog, wanted.kinds):
+        item_id = item.item_id
+        try:
+            path = unchanged_path(item)
+        except UnreadableError as error:
+            failures[item_id] = Failure(error.path, error.reason, stage)
+            continue
+        said = sorted(labels.get(item_id, {}).items(), key=lambda pair: order.get(pair[0], len(order)))
+        known = attributes.get(item_id, {})
+        items.append(
+            OutItem(
+                item_id=item_id,
+                kind=item.kind,
+                path=path,
+                width_px=item.width_px,
+                height_px=item.height_px,
+                states={name: state for name, (state, _) in said},
+                confidence={name: confidence for name, (_, confidence) in said},
+                boxes=tuple(_box(box) for box in boxes.get(item_id, [])),
+                captions=tuple(caption.text for caption in captions.get(item_id, [])),
+                part=parts.get(item_id) if parts is not None else _given_part(known),
+                groups=groups.get(item_id, {}),
+                attributes={name: text for name, text in known.items() if name not in SAID_ELSEWHERE},
+                captured_at=known.get("captured_at") or _time_of(facts[item_id], times),
+                parent_id=item.parent_id,
+                **(_video_facts(facts[item_id], videos) or _stated_video(known, groups.get(item_id, {}))),
+            )
+        )
+    return Outgoing(tuple(items), failures, tuple(order))
+
+
+def _stated_video(known: Mapping[str, str], groups: Mapping[str, str]) -> dict[str, Any]:
+    """Return what label files said of the video of a frame that is a file of its own; nothing for other items."""
+    if "video_path" not in known:
+        return {}
+    return {
+        "video_path": Path(known["video_path"]),
+        "video_id": groups.get("source"),
+        "frame_index": int(known["frame_index"]) if "frame_index" in known else None,
+        "time_s": float(known["time_s"]) if "time_s" in known else None,
+    }
+
+
+def _given_part(known: Mapping[str, str]) -> str | None:
+    """Return the part that label files gave an item; none where they gave it several, which is a leak."""
+    part = known.get("part")
+    return None if part is None or "|" in part else part
+
+
+def _start_times(catalog: Catalog, attributes: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the id of each video to when its recording began, where that is known."""
+    facts = item_facts(catalog, ["video"])
+    times = {one.item_id: attributes.get(one.item_id, {}).get("captured_at", one.captured_at) for one in facts}
+    return {item_id: time for item_id, time in times.items() if time}
+
+
+def _time_of(facts: NewItem, start_times: Mapping[str, str]) -> str | None:
+    """Return when a picture was taken; a frame when its video began, and its own time after that."""
+    if facts.kind != "frame" or facts.parent_id is None or facts.parent_id not in start_times:
+        return facts.captured_at
+    try:
+        began = datetime.fromisoformat(start_times[facts.parent_id])
+    except ValueError:
+        return None
+    return str((began + timedelta(seconds=facts.time_s or 0)).replace(microsecond=0))
+
+
+def _parts(catalog: Catalog, run_id: str | None) -> dict[str, str] | None:
+    if run_id is None:
+        return None
+    return {item_id: row.part for item_id, row in read_split(catalog, run_id).items()}
+
+
+def _box(box: BoxRow) -> BoxClaim:
+    return BoxClaim(box.class_name, box.xyxy, box.score)
+
+
+def _video_facts(facts: NewItem, videos: Mapping[str, Item]) -> dict[str, Any]:
+    """Return what a frame says of its video; nothing for other items."""
+    if facts.kind != "frame":
+        return {}
+    video = videos.get(str(facts.parent_id))
+    return {
+        "video_path": video.path if video else None,
+        "video_id": facts.parent_id,
+        "frame_index": facts.frame_index,
+        "time_s": facts.time_s,
+    }

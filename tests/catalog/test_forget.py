@@ -1,0 +1,175 @@
+"""Forgetting runs and items: rows and our files go, the user's files and what others need stay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mekiki.api.workspace import forget, status
+from mekiki.catalog.db import Catalog
+from mekiki.catalog.forget import ITEM_TABLES, RUN_TABLES
+from mekiki.cli.main import main
+from mekiki.dataset.ids import hash_file
+from mekiki.errors import UsageError
+from videos import RECIPES, make_video
+from workspaces import dump, file_hashes, ingest, labels, query, run, tables, write_photo, write_text
+
+
+@pytest.fixture
+def filled(workspace: Path, tmp_path: Path) -> Path:
+    """A workspace with two labelled photos, a clip, its frames and a run of dedupe."""
+    write_photo(tmp_path / "in/a.jpg", 1)
+    write_photo(tmp_path / "in/b.jpg", 2)
+    make_video(tmp_path / "in/clip.mp4", RECIPES["h264-mp4"])
+    table = write_text(tmp_path / "labels.csv", "filepath,label,site\nin/a.jpg,fox,north\nin/clip.mp4,fox,north\n")
+    ingest(workspace, tmp_path / "in", labels=[table])
+    run("frames", workspace, every_n_frames=30)
+    run("dedupe", workspace)
+    return workspace
+
+
+def rows_about(workspace: Path, column: str, value: str) -> dict[str, int]:
+    """Return table to the number of rows in which a column has a value, for tables that have it and such rows."""
+    found = {}
+    for name, rows in tables(workspace).items():
+        n_rows = sum(row.get(column) == value for row in rows)
+        found |= {name: n_rows} if n_rows else {}
+    return found
+
+
+def test_every_table_with_a_run_or_an_item_is_cleared(filled: Path) -> None:
+    by_run, by_item = set(), set()
+    for name in tables(filled):
+        columns = {row[1] for row in query(filled, f"PRAGMA table_info({name})")}
+        by_run |= {name} if "run_id" in columns else set()
+        by_item |= {name} if "item_id" in columns else set()
+
+    assert set(RUN_TABLES) == by_run
+    assert {*ITEM_TABLES, "items"} == by_item
+
+
+def test_forgetting_a_clip_takes_its_frames_and_their_files_along(filled: Path, tmp_path: Path) -> None:
+    clip_id = hash_file(tmp_path / "in/clip.mp4")
+    frame_ids = [row[0] for row in query(filled, "SELECT item_id FROM items WHERE parent_id = ?", clip_id)]
+
+    forget(filled, clip_id)
+
+    assert len(frame_ids) == 2
+    assert [rows_about(filled, "item_id", one) for one in (clip_id, *frame_ids)] == [{}, {}, {}]
+    assert list((filled / "media").rglob("*.*")) == []
+    assert (tmp_path / "in/clip.mp4").is_file()
+
+
+def test_an_item_may_be_given_by_its_path_or_the_beginning_of_its_id(filled: Path, tmp_path: Path) -> None:
+    forget(filled, str(tmp_path / "in/a.jpg"))
+    forget(filled, hash_file(tmp_path / "in/b.jpg")[:12])
+
+    assert status(filled)["items"] == {"frame": 2, "video": 1}
+    assert (tmp_path / "in/a.jpg").is_file()
+
+
+def test_a_forgotten_file_comes_back_only_when_it_is_ingested_again(filled: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "in/a.jpg"
+    forget(filled, str(photo))
+    assert rows_about(filled, "item_id", hash_file(photo)) == {}
+
+    ingest(filled, tmp_path / "in")
+
+    assert rows_about(filled, "item_id", hash_file(photo))["items"] == 1
+
+
+def test_forgetting_an_import_takes_its_labels_and_keeps_the_items(filled: Path, tmp_path: Path) -> None:
+    imported = query(filled, "SELECT DISTINCT run_id FROM labels")[0][0]
+    n_items = query(filled, "SELECT count(*) FROM items")
+
+    forget(filled, imported)
+
+    assert labels(filled) == {}
+    assert rows_about(filled, "run_id", imported) == {}
+    assert query(filled, "SELECT count(*) FROM items") == n_items
+    assert not (filled / "runs" / imported).exists()
+
+
+def test_forgetting_a_run_takes_its_folder_and_touches_no_other(filled: Path) -> None:
+    dedupe = query(filled, "SELECT run_id FROM runs WHERE stage = 'dedupe'")[0][0]
+    before = file_hashes(filled)
+
+    n_rows, n_files = forget(filled, dedupe)
+
+    gone = before.keys() - file_hashes(filled).keys()
+    assert gone == {f"runs/{dedupe}/run.json", f"runs/{dedupe}/pairs.json"}
+    assert n_files == 2
+    assert n_rows >= 1
+
+
+def test_a_forgotten_run_can_be_done_again_with_the_same_result(filled: Path) -> None:
+    before = tables(filled)
+    forget(filled, query(filled, "SELECT run_id FROM runs WHERE stage = 'dedupe'")[0][0])
+
+    run("dedupe", filled)
+
+    assert tables(filled) == before
+
+
+def test_forgetting_a_file_that_failed_is_forgetting_its_run_only(filled: Path, tmp_path: Path) -> None:
+    broken = write_text(tmp_path / "in/broken.jpg", "no picture")
+    summary = ingest(filled, tmp_path / "in", part="train")
+    assert status(filled)["failures"] == 1
+
+    forget(filled, summary.run_id)
+
+    assert status(filled)["failures"] == 0
+    assert broken.is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("", r"no run or item begins with '' \(an id needs \d+ digits\)", id="empty"),
+        pytest.param("ffffffffffffffff0", "no run or item begins with", id="unknown"),
+        pytest.param("nothing.jpg", "no run or item begins with 'nothing.jpg'.*mekiki status -v lists runs", id="path"),
+    ],
+)
+def test_a_name_that_means_nothing_or_too_much_is_refused_and_deletes_nothing(
+    name: str, message: str, filled: Path
+) -> None:
+    before = dump(filled)
+
+    with pytest.raises(UsageError, match=message):
+        forget(filled, name)
+
+    assert dump(filled) == before
+
+
+def test_the_command_line_says_how_much_was_deleted(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = query(filled, "SELECT run_id FROM runs WHERE stage = 'frames'")[0][0]
+
+    code = main(["forget", frames, "-w", str(filled), "--json"])
+
+    said = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert said["n_files"] == 3
+    assert said["n_rows"] > 6
+
+
+def test_forgetting_a_picture_takes_exports_along_and_forgetting_groups_does_not(filled: Path, tmp_path: Path) -> None:
+    exported = filled / run("export", filled, media="copy").outputs["folder"]
+    forget(filled, query(filled, "SELECT run_id FROM runs WHERE stage = 'dedupe'")[0][0])
+    kept = exported.is_dir()
+
+    forget(filled, str(tmp_path / "in/a.jpg"))
+
+    assert kept
+    assert not exported.exists()
+
+
+def test_a_reader_that_is_open_is_no_hindrance(filled: Path, tmp_path: Path) -> None:
+    with Catalog(filled) as reader:
+        open_rows = reader.rows("SELECT item_id FROM items")
+        next(open_rows)
+
+        forget(filled, str(tmp_path / "in/a.jpg"))
+
+        assert len(list(open_rows)) == 4
