@@ -1,0 +1,1 @@
+"""What every stage needs and none should write again: what is left to do, batches, failures, resume."""
