@@ -1,0 +1,1 @@
+"""Tables, figures and pages: plain values in, text, SVG or one self-contained HTML file out."""
