@@ -1,0 +1,50 @@
+"""From a pile of photos and videos to data you can trust, models you can trust, and words.
+
+Public names are imported when they are first used, so that ``import mekiki`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "BackendError": "mekiki.errors",
+    "Catalog": "mekiki.catalog.db",
+    "DataError": "mekiki.errors",
+    "DedupeSettings": "mekiki.stages.dedupe",
+    "ExportSettings": "mekiki.stages.export",
+    "FramesSettings": "mekiki.stages.frames",
+    "IngestSettings": "mekiki.stages.ingest",
+    "InterruptedRunError": "mekiki.errors",
+    "LocalEngine": "mekiki.engine.local",
+    "MekikiError": "mekiki.errors",
+    "MissingExtraError": "mekiki.errors",
+    "ReportSettings": "mekiki.stages.report",
+    "RunSummary": "mekiki.records",
+    "SplitSettings": "mekiki.stages.split",
+    "UnreadableError": "mekiki.errors",
+    "UsageError": "mekiki.errors",
+    "dedupe": "mekiki.api.verbs",
+    "export": "mekiki.api.verbs",
+    "forget": "mekiki.api.workspace",
+    "frames": "mekiki.api.verbs",
+    "ingest": "mekiki.api.verbs",
+    "report": "mekiki.api.verbs",
+    "run_recipe": "mekiki.api.recipes",
+    "run_stage": "mekiki.api.verbs",
+    "split": "mekiki.api.verbs",
+    "status": "mekiki.api.workspace",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mekiki' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

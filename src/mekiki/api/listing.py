@@ -1,0 +1,76 @@
+"""The names that can be given elsewhere: recipes, formats, stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from mekiki.api.recipes import shipped_recipes
+from mekiki.api.verbs import STAGES
+from mekiki.dataset.formats.registry import READERS, WRITERS
+from mekiki.errors import UsageError, unknown_name
+
+
+def known_names(what: str | None = None) -> dict[str, dict[str, str]]:
+    """Return topic to name to a few words about it.
+
+    Args:
+        what: One topic; None for all.
+
+    Raises:
+        UsageError: If there is no such topic, with the nearest.
+    """
+    topics: dict[str, Callable[[], Mapping[str, str]]] = {
+        "recipes": _recipes,
+        "formats": _formats,
+        "stages": _stages,
+    }
+    if what is not None and what not in topics:
+        raise unknown_name("topic", what, topics)
+    return {name: dict(find()) for name, find in topics.items() if what in (None, name)}
+
+
+def copy_recipes(folder: Path) -> list[Path]:
+    """Copy the shipped recipes and their example lists, to be changed; files that are there are left alone.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        UsageError: If nothing can be written there.
+    """
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in files("mekiki").joinpath("recipes").iterdir():
+            path = folder / entry.name
+            if entry.is_file() and not path.exists():
+                path.write_text(entry.read_text(encoding="utf-8"), encoding="utf-8")
+                written.append(path)
+    except OSError as error:
+        raise UsageError(f"cannot write recipes to {folder} ({error.strerror}): give a folder") from error
+    return sorted(written)
+
+
+def _recipes() -> dict[str, str]:
+    folder = files("mekiki").joinpath("recipes")
+    texts = {name: folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8") for name in shipped_recipes()}
+    return {name: str(yaml.safe_load(text)["description"]) for name, text in texts.items()}
+
+
+def _formats() -> dict[str, str]:
+    read, written = set(READERS.names()), set(WRITERS.names())
+    ways = {(True, True): "read and written", (True, False): "read", (False, True): "written"}
+    return {name: ways[name in read, name in written] for name in sorted(read | written)}
+
+
+def _stages() -> dict[str, str]:
+    found = {}
+    for name in STAGES.names():
+        module = import_module(STAGES.load(name).__module__)
+        found[name] = (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2]
+    return found

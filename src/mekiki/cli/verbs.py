@@ -1,0 +1,52 @@
+"""Running one stage from the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mekiki.api.verbs import run_stage, settings_class
+from mekiki.cli.flags import Parser, add_common_flags, add_setting_flags, setting_values
+from mekiki.cli.help import VERBS
+from mekiki.cli.progress import choose_progress
+from mekiki.cli.show import print_json, summary_lines
+from mekiki.errors import printable
+from mekiki.records import RunSummary
+
+SOME_FAILED, REFUSED = 3, 4
+
+
+def run_verb(verb: str, words: Sequence[str]) -> int:
+    """Run a stage with its flags and return the exit code."""
+    settings = settings_class(verb)
+    parser = Parser(f"mekiki {verb}", (settings.__doc__ or VERBS[verb]).strip())
+    add_setting_flags(parser, settings)
+    add_common_flags(parser)
+    values = parser.parse(words)
+    summary = run_stage(
+        verb,
+        values.workspace,
+        setting_values(values, settings),
+        progress=choose_progress(is_quiet=values.quiet),
+        dry_run=values.dry_run,
+    )
+    if values.json:
+        print_json(summary.to_json())
+    else:
+        print_summary(summary, Path(values.workspace), is_verbose=values.verbose)
+    return exit_code(summary)
+
+
+def print_summary(summary: RunSummary, workspace: Path, *, is_verbose: bool) -> None:
+    """Print what a stage did."""
+    for line in summary_lines(summary, workspace, is_verbose=is_verbose):
+        print(line)
+
+
+def exit_code(summary: RunSummary) -> int:
+    """Return 4 if a gate said no (after saying why on stderr), 3 if items failed, else 0."""
+    if "refusal" in summary.extra:
+        print(f"mekiki: {printable(summary.extra['refusal'])}", file=sys.stderr)
+        return REFUSED
+    return SOME_FAILED if summary.n_failed else 0

@@ -1,0 +1,1 @@
+"""One verb per file: select items, call functions, write rows."""

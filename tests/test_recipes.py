@@ -1,0 +1,77 @@
+"""Every shipped recipe parses, is valid in every setting, and runs."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mekiki.api.recipes import RecipeOptions, plan_recipe, read_recipe, run_recipe, shipped_recipes
+from mekiki.api.verbs import settings_class
+from mekiki.api.workspace import status
+from mekiki.demo.world import World
+from mekiki.media.finding import read_list_file
+from mekiki.settings import parse_settings
+
+RECIPES = shipped_recipes()
+
+
+def text_of(recipe: str) -> str:
+    return files("mekiki").joinpath("recipes", f"{recipe}.yaml").read_text(encoding="utf-8")
+
+
+def test_the_recipes_that_exist_are_shipped() -> None:
+    assert "wildlife" in RECIPES
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_parses_and_every_setting_of_every_step_is_valid(recipe: str) -> None:
+    steps = plan_recipe(read_recipe(recipe), RecipeOptions())
+
+    assert steps[0].stage == "ingest"
+    for step in steps:
+        settings = parse_settings(settings_class(step.stage), step.values, step.step_id)
+        assert set(step.values) <= set(type(settings).model_fields)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_says_what_it_is_and_how_it_is_run(recipe: str) -> None:
+    assert yaml.safe_load(text_of(recipe))["description"]
+    assert f"mekiki run {recipe} " in text_of(recipe)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_names_only_lists_that_are_shipped_with_it(recipe: str) -> None:
+    for name in dict(read_recipe(recipe)[0].values).get("paths", []):
+        listed = files("mekiki").joinpath("recipes", name)
+        assert read_list_file(Path(str(listed))) == []  # an example: every line of it is a comment
+
+
+def test_wildlife_runs_and_a_second_run_does_nothing(world: World, workspace: Path) -> None:
+    options = RecipeOptions(
+        paths=[world.folder],
+        changes={
+            "ingest.labels": str(world.truth_path),
+            "frames.every_n_frames": 8,
+            "split.shares": {"train": 0.6, "test": 0.4},
+            "split.allow_missing": classes_of(world, workspace / "first"),
+        },
+    )
+
+    first = run_recipe("wildlife", workspace, options)
+    second = run_recipe("wildlife", workspace, options)
+
+    assert [one.stage for one in first] == ["ingest", "frames", "dedupe", "split", "export", "export", "report"]
+    assert [one.n_failed for one in first] == [1, 0, 0, 0, 0, 0, 0]
+    assert [(one.n_written, one.n_rows) for one in second] == [(0, 0)] * 7
+    assert set(status(workspace)["splits"]["default"]) == {"train", "test"}
+    assert (workspace / first[-1].outputs["report"]).stat().st_size > 10_000
+
+
+def classes_of(world: World, workspace: Path) -> list[str]:
+    """Return the classes of a world; so few clips cannot put each of them into every part."""
+    later = [step.step_id for step in read_recipe("wildlife")[1:]]
+    run_recipe("wildlife", workspace, RecipeOptions([world.folder], {"ingest.labels": str(world.truth_path)}, later))
+    return [name for name in status(workspace)["labels"] if name != "unknown"]
