@@ -1,0 +1,60 @@
+"""Benchmarks: each has its place on the page, and the one of ingest runs at any size."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(path for path in (ROOT / "benchmarks").glob("*.py") if not path.stem.startswith("__"))
+PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+
+
+def load(name: str) -> ModuleType:
+    """Import a benchmark, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_benchmark_is_on_the_page_and_can_be_called(path: Path) -> None:
+    functions = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+    assert {"run", "main"} <= functions
+    assert path.stem in load("__main__").NAMES
+    assert PAGE.count(f"<!-- begin {path.stem} -->") == PAGE.count(f"<!-- end {path.stem} -->") == 1
+
+
+def test_a_table_replaces_what_stands_between_its_markers() -> None:
+    bench = load("__main__")
+    page = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb"
+
+    once = bench.put_between_markers(page, "x", r"| \1 |")
+
+    assert once == "a\n<!-- begin x -->\n" + r"| \1 |" + "\n<!-- end x -->\nb"
+    assert bench.put_between_markers(once, "x", "old") == page
+    with pytest.raises(SystemExit, match="needs the two comments <!-- begin y -->"):
+        bench.put_between_markers(page, "y", "")
+
+
+def test_the_machine_is_described_without_its_name() -> None:
+    assert "CPU cores" in load("__main__").machine()
+
+
+@pytest.mark.slow
+def test_the_ingest_benchmark_measures_every_command() -> None:
+    rows = load("ingest").run(300)
+
+    assert [row["pictures"] for row in rows] == ["300"] * 7 + [""]
+    assert rows[0]["times the loop"] == "1.00"
+    assert all(row["peak memory"].endswith(" MB") for row in rows)
