@@ -419,3 +419,11 @@ def test_moved_files_are_found_again_after_their_new_place_is_ingested(workspace
     ingest(workspace, tmp_path / "b")
 
     assert counts(run("frames", workspace)) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("setting", ["label", "classes"])
+def test_a_class_without_a_name_is_refused(setting: str, workspace: Path, tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.jpg", 1)
+
+    with pytest.raises(UsageError, match="a class needs a name"):
+        ingest(workspace, tmp_path / "a.jpg", **{setting: [" "]})

@@ -147,6 +147,8 @@ def said_of_all(settings: IngestSettings) -> SaidOfAll:
         UsageError: If a label is not one of the classes, or ``unknown`` stands without classes or beside a label.
     """
     classes, names = [[clean_name(name) for name in listed] for listed in (settings.classes, settings.label)]
+    if "" in (*classes, *names):
+        raise UsageError("a class needs a name: --label and --classes take no empty text")
     present = [name for name in names if not is_unknown(name)]
     for name in present:
         if classes and name not in classes:
