@@ -14,7 +14,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # A part may import from parts above it in this list, and from its own; parts on one line do not import each other.
 LAYERS = [
     {"errors", "records"},
-    {"registry", "settings", "neighbours", "torchvision_ops"},
+    {"registry", "settings", "neighbours", "torchvision_ops", "wholefiles"},
     {"media", "dataset", "metrics", "rarity"},
     {"explain", "audit", "training", "captioning", "intake"},
     {"models", "catalog"},

@@ -30,6 +30,9 @@ PICTURE_KINDS: tuple[ItemKind, ...] = ("image", "frame")
 
 LabelState = Literal["present", "absent", "unsure"]
 
+STATE_CODES = {"present": 1, "absent": 0, "unsure": -1}
+"""Label states in arrays, where -1 also stands for not asked."""
+
 IMAGE_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),

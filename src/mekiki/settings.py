@@ -198,8 +198,3 @@ def _shape_of(annotation: Any) -> tuple[Shape, tuple[str, ...]]:
     if origin in (dict, Mapping) or annotation is dict:
         return "pairs", ()
     return "one", ()
-
-
-def absolute(path: Path) -> Path:
-    """Return a path that no longer depends on the current folder; links are kept as they are."""
-    return path.expanduser().absolute()

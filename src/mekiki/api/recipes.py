@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mekiki.api.verbs import STAGES, run_stage, settings_class
+from mekiki.api.verbs import run_stage, settings_class
 from mekiki.engine.run import Progress
 from mekiki.errors import DataError, UsageError, unknown_name
 from mekiki.records import RunSummary
@@ -203,8 +203,3 @@ def run_recipe(recipe: str | Path, workspace: Path | str, options: RecipeOptions
         MekikiError: What a step raises; the steps before it have been done and are kept.
     """
     return list(iter_recipe(recipe, workspace, options))
-
-
-def known_stages() -> list[str]:
-    """Return the names of all stages."""
-    return STAGES.names()

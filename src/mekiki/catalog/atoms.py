@@ -15,12 +15,10 @@ from mekiki.catalog.results import hash_rows, iter_labels
 from mekiki.catalog.runs import runs_of
 from mekiki.dataset.hashes import HASH_NAME
 from mekiki.errors import DataError
-from mekiki.records import PICTURE_KINDS
+from mekiki.records import PICTURE_KINDS, STATE_CODES
 
 ALWAYS_JOINED = ("source", "derived", "near-duplicate", "burst", "identity")
 """Kinds of group that no split may tear apart."""
-
-STATE_CODES = {"present": 1, "absent": 0, "unsure": -1}
 
 
 @dataclass(frozen=True, slots=True)

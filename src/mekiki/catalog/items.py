@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -274,11 +273,6 @@ def own_paths(catalog: Catalog, item_ids: Sequence[str]) -> dict[str, str]:
     marks = ", ".join("?" * len(item_ids))
     sql = f"SELECT item_id, path FROM items WHERE path IS NOT NULL AND item_id IN ({marks})"
     return dict(catalog.rows(sql, item_ids))
-
-
-def as_json(values: Mapping[str, Any]) -> str:
-    """Return parameters as they are stored."""
-    return json.dumps(values, sort_keys=True, ensure_ascii=False)
 
 
 def _signed(value: int) -> int:

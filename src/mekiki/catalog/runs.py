@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mekiki.catalog.db import Catalog, Transaction
-from mekiki.errors import UsageError
 from mekiki.records import Failure
 
 RUN_COLUMNS = ("run_id", "stage", "settings", "identity", "reads", "status", "started_at", "device", "version")
@@ -87,19 +86,6 @@ def latest_run(catalog: Catalog, stage: str) -> Run | None:
     """Return the stage's run that finished last, or None."""
     finished = [run for run in runs_of(catalog, stage) if run.finished_at]
     return max(finished, key=lambda run: run.finished_at or "", default=None)
-
-
-def match_run(catalog: Catalog, prefix: str, stage: str | None = None) -> Run:
-    """Return the run whose id begins with ``prefix``.
-
-    Raises:
-        UsageError: If none or several do.
-    """
-    found = [run for run in list_runs(catalog) if run.run_id.startswith(prefix) and stage in (None, run.stage)]
-    if len(found) != 1:
-        many = "several runs begin" if found else "no run begins"
-        raise UsageError(f"{many} with {prefix!r}: mekiki status lists the runs")
-    return found[0]
 
 
 def start_run(transaction: Transaction, run: Mapping[str, Any]) -> None:

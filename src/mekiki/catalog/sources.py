@@ -116,11 +116,6 @@ def items_without_file(catalog: Catalog) -> list[str]:
     return [row[0] for row in catalog.rows(sql)]
 
 
-def n_sources(catalog: Catalog) -> int:
-    """Return how many files are known."""
-    return int(catalog.value("SELECT count(*) FROM sources"))
-
-
 def repeated_files(catalog: Catalog) -> list[tuple[str, list[Path]]]:
     """Return items that came from several files with the same bytes, with all those files."""
     sql = (

@@ -13,6 +13,7 @@ from mekiki.catalog.runs import Run, find_run, finish_run, mekiki_version, runs_
 from mekiki.errors import UnreadableError, UsageError
 from mekiki.records import Failure, Loaded, Result, RunSummary
 from mekiki.settings import PerItemSettings, Settings, fingerprint
+from mekiki.wholefiles import write_whole
 
 
 class Workable(Protocol):
@@ -240,10 +241,7 @@ def check_output(path: Path, sign: str, flag: str) -> Path:
 
 def write_text(path: Path, text: str) -> Path:
     """Write a file so that a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    return part.replace(path)
+    return write_whole(path, text.encode())
 
 
 def stored_summary(catalog: Catalog, run: Run) -> RunSummary | None:

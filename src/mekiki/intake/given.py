@@ -23,12 +23,10 @@ from mekiki.errors import UnreadableError
 from mekiki.intake.files import examine_file
 from mekiki.media.sampling import Sampling
 from mekiki.media.video import sample_frames
-from mekiki.records import Failure
+from mekiki.records import STATE_CODES, Failure
 
 CLIP_FRAMES = Sampling("n-frames", n_frames=8)
 """What is looked at of a clip: a copy has the same pictures at the same places."""
-
-STATE_CODES = {"present": 1, "absent": 0, "unsure": -1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from mekiki.reports.values import (
     format_counted,
     format_value,
 )
+from mekiki.wholefiles import write_whole
 
 # Long paths break after these rather than inside a word. "&" and ";" of escaped characters are not among them.
 _SEPARATORS = re.compile(r"[/\\_](?=\w)")
@@ -60,12 +61,7 @@ def write_page(page: Page, path: Path) -> Path:
 
     The folder is made where it is missing.
     """
-    text = render_page(page)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)
-    return path
+    return write_whole(path, render_page(page).encode())
 
 
 def draw(block: Block, level: int = 3) -> Markup:

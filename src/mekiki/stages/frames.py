@@ -20,6 +20,7 @@ from mekiki.media.sampling import Sampling, SamplingMode
 from mekiki.media.video import Damage, Frame, VideoReader
 from mekiki.records import Item, Loaded, Result, RunSummary
 from mekiki.settings import Field, PerItemSettings, SpeedOnly
+from mekiki.wholefiles import write_whole
 
 FRAME_QUALITY = 95
 """JPEG quality of frame files. No setting: a frame's id says which frame it is, so its file must not vary."""
@@ -156,10 +157,6 @@ def clock(time_s: float) -> str:
 
 
 def _write_once(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet, whole or not at all."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
+    """Write a file that is not there yet."""
+    if not path.exists():
+        write_whole(path, content)

@@ -7,8 +7,8 @@ opens a picture and never touches the catalog.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -256,8 +256,3 @@ def plain_path(path: Path) -> Path:
         '/photos/a.jpg'
     """
     return Path(os.path.normpath(path.absolute()))
-
-
-def map_paths(sheet: Sheet, change: Callable[[str], str]) -> Sheet:
-    """Return the sheet with every path changed by a function."""
-    return replace(sheet, records=tuple(replace(record, path=change(record.path)) for record in sheet.records))
