@@ -93,6 +93,33 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """A measured number with the ends of its interval; NaN where there was nothing to measure.
+
+    ``is_reliable`` is False where the interval rests on too few groups to be believed.
+    """
+
+    value: float
+    low: float
+    high: float
+    is_reliable: bool = True
+
+    def to_json(self) -> dict[str, float | bool | None]:
+        """Return it as files have it; None stands for NaN."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        plain = {name: round(float(number), 6) if number == number else None for name, number in numbers.items()}
+        return {**plain, "reliable": self.is_reliable}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Estimate:
+        """Return what `to_json` wrote."""
+        low, value, high = (
+            float("nan") if content[name] is None else content[name] for name in ("low", "value", "high")
+        )
+        return cls(value, low, high, bool(content["reliable"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """An item that could not be worked on."""
 

@@ -1,0 +1,1 @@
+"""Numbers about scores: metrics with intervals, thresholds, ensembles, calibration, agreement. Pure NumPy."""
