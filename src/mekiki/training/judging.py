@@ -1,0 +1,269 @@
+"""Models measured side by side: figures with intervals, what tuning gained, the best ones, the worst mistakes.
+
+N is the number of pictures of a part, C of classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mekiki.errors import unknown_name
+from mekiki.metrics.classification import Metrics, Scored, compare, measure
+from mekiki.metrics.intervals import Resampling
+from mekiki.training.card import DEFAULT_THRESHOLD, ModelCard
+from mekiki.training.deciding import GAINS, takes_highest, untuned
+from mekiki.training.telling import describe
+
+MAX_MISTAKES = 60
+SCORE_MARGIN = 1e-6
+"""Scores nearer than this to 0 or 1 are taken for this near in log loss: a sure mistake would cost infinitely much."""
+
+MetricName = Literal[
+    "micro_f1",
+    "macro_f1",
+    "macro_ap",
+    "macro_roc_auc",
+    "micro_precision",
+    "micro_recall",
+    "macro_precision",
+    "macro_recall",
+    "exact_match",
+    "accuracy",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model with what it said of the pictures of each part."""
+
+    name: str
+    model_id: str
+    card: ModelCard
+    parts: Mapping[str, Scored]
+
+    def tuned_on(self, split_run_id: str) -> tuple[str, ...]:
+        """Return the parts of a split that its thresholds were tuned on, in their order."""
+        facts = {} if self.card.decisions is None else self.card.decisions.facts
+        return tuple(facts.get("parts", ())) if facts.get("split") == split_run_id else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be found out.
+
+    Attributes:
+        split_run_id: The split that the parts belong to.
+        part: Where models are measured.
+        choose_on: Where the best are chosen; None where there is nothing to choose.
+        metric: By which they are chosen and compared.
+        against: Name of the model that all are compared with; None takes the best single one.
+        resampling: Of intervals.
+    """
+
+    split_run_id: str
+    part: str
+    choose_on: str | None
+    metric: MetricName
+    against: str | None
+    resampling: Resampling
+
+
+class Verdict(NamedTuple):
+    """What came out: the content of ``metrics.json``, the measured figures, and the model one would use."""
+
+    content: dict[str, Any]
+    measured: Mapping[str, Mapping[str, Metrics]]
+    best_overall: str
+
+
+class Mistake(NamedTuple):
+    """One wrong decision; ``severity`` in (0, 1] is how far on the wrong side the score is, as a share of that side."""
+
+    row: int
+    column: int
+    kind: Literal["missed", "false alarm"]
+    score: float
+    threshold: float
+    severity: float
+
+
+def judge(candidates: Sequence[Candidate], question: Question) -> Verdict:
+    """Measure models on all their parts, choose the best and compare them.
+
+    Args:
+        candidates: One or more, of the same classes, with the same parts.
+        question: What is to be found out.
+    """
+    names = candidates[0].card.class_names
+    measured = {
+        one.name: {part: measure(scored, names, question.resampling) for part, scored in one.parts.items()}
+        for one in candidates
+    }
+    choices = {one.name: _choice(one, measured[one.name], question) for one in candidates}
+    singles = [one.name for one in candidates if one.card.kind == "network"]
+    best_single = _best(singles, choices)
+    best_overall = _best([one.name for one in candidates], choices)
+    assert best_overall is not None
+    base = question.against or best_single or best_overall
+    by_name = {one.name: one for one in candidates}
+    others = [name for name in by_name if name != base]
+    content = {
+        "split": question.split_run_id,
+        "class_names": list(names),
+        "parts": {part: len(scored.truth) for part, scored in candidates[0].parts.items()},
+        "models": [_entry(one, measured[one.name], choices[one.name], question) for one in candidates],
+        "best_single": best_single,
+        "best_overall": best_overall,
+        "chosen_on": {"part": question.choose_on, "metric": question.metric},
+        "comparisons": [_comparison(by_name[base], by_name[name], question) for name in others],
+    }
+    return Verdict(content, measured, best_overall)
+
+
+def worst_mistakes(candidate: Candidate, part: str) -> list[Mistake]:
+    """Return the wrong decisions on known cells that are furthest from right, at most `MAX_MISTAKES`.
+
+    How far is the way from the threshold to the score, as a share of the way to the end of the scale, so that the two
+    kinds compare; of equal ones the first picture's come first. Without thresholds, a softmax network's decision turns
+    at the highest score of the other classes.
+    """
+    scored = candidate.parts[part]
+    limits = _limits(candidate.card, scored.scores)
+    is_missed, is_false_alarm = (scored.truth == 1) & ~scored.decisions, (scored.truth == 0) & scored.decisions
+    gaps = np.abs(scored.scores - limits)
+    reach = np.where(is_missed, limits, 1 - limits)
+    severity = np.divide(gaps, reach, out=np.zeros_like(gaps), where=reach > 0)
+    rows, columns = np.nonzero(is_missed | is_false_alarm)
+    order = np.argsort(-severity[rows, columns], kind="stable")[:MAX_MISTAKES]
+    return [
+        Mistake(
+            row,
+            column,
+            "missed" if is_missed[row, column] else "false alarm",
+            float(scored.scores[row, column]),
+            float(limits[row, column]),
+            float(severity[row, column]),
+        )
+        for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True)
+    ]
+
+
+def refuse_gates(gates: Mapping[str, float], model: Candidate, part: str, metrics: Metrics) -> list[str]:
+    """Return why a model does not pass gates on a part; empty if it passes all.
+
+    A gate passes if the lower end of the figure's interval lies above its value and is reliable, on a part that neither
+    thresholds nor an ensemble's weights were found on.
+    """
+    facts = {} if model.card.decisions is None else model.card.decisions.facts
+    reasons = [f"its thresholds were tuned on part {part!r}"] if part in facts.get("parts", ()) else []
+    if model.card.kind == "ensemble" and model.card.settings.get("part") == part:
+        reasons.append(f"its weights were searched on part {part!r}")
+    for name, least in gates.items():
+        found = metrics.value(name)
+        shown = f"{name} is {describe(found)}"
+        if math.isnan(found.low):
+            reasons.append(f"{name} could not be measured")
+        elif not found.is_reliable:
+            reasons.append(f"{shown}, which rests on too few groups to be believed")
+        elif not found.low > least:
+            reasons.append(f"{shown}, and the lower end must lie above {least:g}")
+    return reasons
+
+
+def check_metric(name: str) -> str:
+    """Return a metric's name as it is.
+
+    Raises:
+        UsageError: If there is no such metric, with the nearest.
+    """
+    if name not in get_args(MetricName):
+        raise unknown_name("metric", name, get_args(MetricName))
+    return name
+
+
+def log_loss(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> float | None:
+    """Return the mean binary cross-entropy in nats over known cells, unweighted; None where none is known."""
+    is_known = truth >= 0
+    if not is_known.any():
+        return None
+    likelihood = np.where(truth == 1, scores, 1 - scores)[is_known].astype(np.float64)
+    return float(-np.log(np.clip(likelihood, SCORE_MARGIN, 1)).mean())
+
+
+def _entry(
+    one: Candidate, measured: Mapping[str, Metrics], choice: tuple[float | None, bool], question: Question
+) -> dict[str, Any]:
+    thresholds = one.card.thresholds or (DEFAULT_THRESHOLD,) * len(one.card.class_names)
+    half = None
+    if one.card.thresholds is not None:
+        half = {part: _half(one.card, scored, question.resampling) for part, scored in one.parts.items()}
+    return {
+        "model_id": one.model_id,
+        "name": one.name,
+        "kind": one.card.kind,
+        "arch": one.card.arch,
+        "decides_by": "highest score" if one.card.thresholds is None and takes_highest(one.card) else "thresholds",
+        "untuned": "the highest score" if takes_highest(one.card) else "0.5",
+        "thresholds": dict(zip(one.card.class_names, thresholds, strict=True)),
+        "objective": None if one.card.decisions is None else one.card.decisions.objective,
+        "tuned_on": list(one.tuned_on(question.split_run_id)),
+        "choice": {"value": choice[0], "is_cross_fitted": choice[1]},
+        "parts": {part: metrics.to_json() for part, metrics in measured.items()},
+        "loss": {part: log_loss(scored.scores, scored.truth) for part, scored in one.parts.items()},
+        "half": half,
+    }
+
+
+def _half(card: ModelCard, scored: Scored, resampling: Resampling) -> dict[str, Any]:
+    """Return the metrics of the same scores without thresholds, and what the model's own gain over that."""
+    half = untuned(card, scored)
+    gain = {name: compare(half, scored, name, resampling).to_json() for name in GAINS}
+    return {"metrics": measure(half, card.class_names, resampling).to_json(), "gain": gain}
+
+
+def _choice(one: Candidate, measured: Mapping[str, Metrics], question: Question) -> tuple[float | None, bool]:
+    """Return the figure by which a model is chosen, and whether it is cross-fitted.
+
+    Thresholds flatter a model on the part that they were tuned on, so there its cross-fitted figure counts.
+    """
+    if question.choose_on is None:
+        return None, False
+    facts = {} if one.card.decisions is None else one.card.decisions.facts
+    honest = facts.get("cross_fitted", {}).get(question.metric)
+    if honest is not None and one.tuned_on(question.split_run_id) == (question.choose_on,):
+        return honest["value"], True
+    return measured[question.choose_on].value(question.metric).to_json()["value"], False
+
+
+def _best(names: Sequence[str], choices: Mapping[str, tuple[float | None, bool]]) -> str | None:
+    """Return the name with the highest figure, of equal ones the first; None without a name."""
+    values = {name: -math.inf if choices[name][0] is None else float(choices[name][0] or 0.0) for name in names}
+    return max(names, key=lambda name: values[name], default=None)
+
+
+def _comparison(first: Candidate, second: Candidate, question: Question) -> dict[str, Any]:
+    part = question.part
+    difference = compare(first.parts[part], second.parts[part], question.metric, question.resampling)
+    return {
+        "first": first.name,
+        "second": second.name,
+        "part": part,
+        "metric": question.metric,
+        "difference": difference.to_json(),
+    }
+
+
+def _limits(card: ModelCard, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return ``(N, C)``: the score at which each decision turns."""
+    if card.thresholds is None and takes_highest(card) and scores.shape[1] > 1:
+        ordered = np.sort(scores.astype(np.float64), axis=1)
+        is_top = np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
+        return np.where(is_top, ordered[:, -2:-1], ordered[:, -1:])
+    limits = card.thresholds or (DEFAULT_THRESHOLD,) * len(card.class_names)
+    return np.broadcast_to(np.asarray(limits, np.float64), scores.shape)

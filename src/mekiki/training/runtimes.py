@@ -1,0 +1,62 @@
+"""ONNX, ONNX Runtime and OpenVINO, imported when they are first needed and without their telemetry.
+
+Both runtimes, imported as they come, write an id of this machine into the home folder and report to their makers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from mekiki.errors import MissingExtraError
+
+ONNXRUNTIME_OFF = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
+"""Environment variables, by version of ONNX Runtime, that keep it silent from its first moment: the function that it
+has for this can only be called when it has reported already."""
+
+OPENVINO_TELEMETRY = "openvino_telemetry"
+"""OpenVINO's telemetry is a package of its own; where it cannot be imported, OpenVINO does without."""
+
+
+def import_onnx() -> Any:
+    """Return the package that reads and writes ONNX files.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("onnx", "onnx") from error
+    return onnx
+
+
+def import_onnxruntime() -> Any:
+    """Return ONNX Runtime, silenced for as long as this process and its children live.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    os.environ.update(dict.fromkeys(ONNXRUNTIME_OFF, "1"))
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError("onnxruntime", "onnx") from error
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+def import_openvino() -> Any:
+    """Return OpenVINO, silenced for as long as this process lives.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    if "openvino" not in sys.modules:
+        sys.modules[OPENVINO_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("openvino", "openvino") from error
+    return openvino

@@ -1,0 +1,95 @@
+"""What tuning and evaluation found, in lines for a terminal; the numbers come as ``Estimate.to_json`` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mekiki.records import Estimate
+
+COLUMNS = {"micro_f1": "micro-F1", "macro_f1": "macro-F1", "macro_ap": "macro-AP", "accuracy": "accuracy"}
+"""Metrics that a terminal shows, with their names there; accuracy only where pictures have one class each."""
+
+MISSING = "–"
+
+
+def describe(estimate: Estimate, sign: str = "") -> str:
+    """Return a figure with its interval in a few characters; † marks what is not reliable.
+
+    Args:
+        estimate: The figure.
+        sign: ``+`` for differences, so that gains have a sign too.
+
+    Example:
+        >>> describe(Estimate(0.5, 0.25, 0.75, is_reliable=False))
+        '0.500 [0.250, 0.750]†'
+    """
+    if estimate.value != estimate.value:
+        return MISSING
+    # + 0.0 makes the -0.0 that rounding leaves a plain 0
+    value, low, high = (f"{round(one, 3) + 0.0:{sign}.3f}" for one in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]{'' if estimate.is_reliable else '†'}"
+
+
+def tell_verdict(content: Mapping[str, Any], part: str) -> list[str]:
+    """Return a table of models on a part, what their thresholds gain, and how they compare.
+
+    Args:
+        content: Of ``metrics.json``; see `mekiki.training.judging.judge`.
+        part: Which figures.
+    """
+    models = content["models"]
+    first = models[0]["parts"][part]
+    names = [name for name in COLUMNS if first[name] is not None]
+    rows = [["model", *(COLUMNS[name] for name in names), ""]]
+    for model in models:
+        figures = [_shown(model["parts"][part][name]) for name in names]
+        marks = [word for word in ("single", "overall") if content[f"best_{word}"] == model["name"]]
+        rows.append([model["name"], *figures, f"best {' and '.join(marks)}" if marks and len(models) > 1 else ""])
+    lines = [f"{part}: {first['n_items']} pictures in {first['n_atoms']} groups; 95 % intervals", *_aligned(rows)]
+    for model in models:
+        if model["half"] is not None:
+            gain = _shown(model["half"][part]["gain"]["micro_f1"], "+")
+            lines.append(f"thresholds of {model['name']} against {model['untuned']}: micro-F1 {gain}")
+        if part in model["tuned_on"]:
+            lines.append(f"thresholds of {model['name']} were tuned on part {part!r}: its figures there flatter it")
+    for one in content["comparisons"]:
+        metric = COLUMNS.get(one["metric"], one["metric"])
+        lines.append(f"{one['second']} against {one['first']}: {metric} {_shown(one['difference'], '+')}")
+    chosen_on, metric = content["chosen_on"]["part"], content["chosen_on"]["metric"]
+    if len(models) > 1 and chosen_on is not None:
+        here = ", where they are measured: the figures of the best flatter it" if chosen_on == part else ""
+        lines.append(f"the best are chosen by {metric} on {chosen_on}{here}")
+    return lines
+
+
+def tell_tuning(content: Mapping[str, Any]) -> list[str]:
+    """Return the thresholds that were found, what they gain, and what could not be promised.
+
+    Args:
+        content: Of ``tuning.json``; see `mekiki.training.deciding.tune_card`.
+    """
+    told = ", ".join(f"{name} {threshold:.3f}" for name, threshold in content["thresholds"].items())
+    gains = content["gain_cross_fitted"]
+    gain = ", ".join(f"{COLUMNS[name]} {_shown(one, '+')}" for name, one in gains.items())
+    lines = [f"thresholds: {told}", f"against {content['untuned']}, cross-fitted: {gain}"]
+    rare = [name for name, facts in content["classes"].items() if facts["used_joint"]]
+    if rare and content["joint"] is not None and len(rare) < len(content["classes"]):
+        lines.append(f"too rare for a threshold of their own, so the joint one is used: {', '.join(rare)}")
+    for name, facts in content["classes"].items():
+        if facts["promised"] is not None and not facts["is_met"]:
+            bound = "nothing" if facts["bound"] is None else f"{facts['bound']:.3f}"
+            lines.append(
+                f"{facts['promised']} of {name} is not promised: at its threshold the 95 % bound is {bound}, and "
+                f"{facts['at_least']:g} was asked for"
+            )
+    return lines
+
+
+def _shown(content: Mapping[str, Any], sign: str = "") -> str:
+    return describe(Estimate.from_json(content), sign)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
