@@ -86,6 +86,7 @@ def forget_item(catalog: Catalog, item_id: str) -> tuple[int, list[Path]]:
     with catalog.transaction("forget") as transaction:
         for table in (*ITEM_TABLES, "items"):
             n_rows += transaction.delete(table, "item_id = ?", (item_id,))
+        n_rows += transaction.delete("answers", "json_extract(answer, '$.item_id') = ?", (item_id,))
         for path in sources:
             n_rows += transaction.delete("failures", "path = ?", (str(catalog.locate(path)),))
     return n_rows, paths

@@ -104,6 +104,20 @@ def write_import(transaction: Transaction, plan: ImportPlan, annotator: str) -> 
     return n_rows
 
 
+def write_imported_labels(transaction: Transaction, plan: ImportPlan, annotator: str) -> int:
+    """Write only who says what is to be seen, with the reasons and other attributes given; return how many rows.
+
+    Args:
+        transaction: Of stage ``annotate``, which adds to what is known of items and not to what they are.
+        plan: From `plan_import`.
+        annotator: Who says so.
+    """
+    write_classes(transaction, plan.classes)
+    n_rows = write_labels(transaction, _labels(plan, annotator))
+    told = ((item_id, *pair) for item_id, claims in plan.claims.items() for pair in claims.attributes.items())
+    return n_rows + write_attributes(transaction, told)
+
+
 def _add(catalog: Catalog, plan: ImportPlan, known: KnownFile, record: Record) -> None:
     item_id = known.item_id
     if known.kind == "video" and (record.frame_index is not None or record.time_s is not None):

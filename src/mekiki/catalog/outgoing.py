@@ -11,11 +11,14 @@ from typing import Any
 from mekiki.catalog.attributes import read_attributes
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.items import NewItem, class_names, inherited_groups, item_facts, read_groups, select_items
-from mekiki.catalog.results import BoxRow, read_boxes, read_captions, read_labels, read_split
+from mekiki.catalog.results import ANNOTATOR_ORDER, BoxRow, read_boxes, read_captions, read_labels, read_split
 from mekiki.dataset.formats.base import GROUP_KINDS, BoxClaim, OutItem
 from mekiki.errors import UnreadableError
 from mekiki.intake.files import unchanged_path
 from mekiki.records import Failure, Item, ItemKind
+
+ANSWER_ATTRIBUTES = ("reason", "model", "response_id", "response_text", "confidence", "labels_left_out")
+"""Attributes that belong to one annotator's answer: they go out with that annotator's labels only."""
 
 SAID_ELSEWHERE = ("part", "captured_at", "site", "camera", "video_path", "frame_index", "time_s")
 """Attributes that an outgoing item has fields for."""
@@ -59,6 +62,7 @@ def gather(catalog: Catalog, wanted: Wanted, stage: str) -> Outgoing:
     order = {name: position for position, name in enumerate(class_names(catalog))}
     parts = _parts(catalog, wanted.split_run_id)
     boxes, captions, attributes = read_boxes(catalog), read_captions(catalog), read_attributes(catalog)
+    _keep_answers_of(catalog, wanted.annotator, attributes)
     groups: dict[str, dict[str, str]] = {}
     own = [row for row in read_groups(catalog, {}) if row.kind in GROUP_KINDS]
     for row in (*inherited_groups(catalog, own), *own):
@@ -94,6 +98,33 @@ def gather(catalog: Catalog, wanted: Wanted, stage: str) -> Outgoing:
             )
         )
     return Outgoing(tuple(items), failures, tuple(order))
+
+
+def _keep_answers_of(catalog: Catalog, annotator: str | None, attributes: dict[str, dict[str, str]]) -> None:
+    """Leave of each labelled item's answers the one whose labels count, in place of the latest of anybody."""
+    runs = _label_runs(catalog, annotator)
+    for item_id in runs:
+        for name in ANSWER_ATTRIBUTES:
+            attributes.get(item_id, {}).pop(name, None)
+    marks = ", ".join("?" * len(ANSWER_ATTRIBUTES))
+    sql = f"SELECT item_id, name, value, run_id FROM attributes WHERE name IN ({marks})"
+    for item_id, name, value, run_id in catalog.rows(sql, ANSWER_ATTRIBUTES):
+        if runs.get(item_id) == run_id:
+            attributes.setdefault(item_id, {})[name] = value
+
+
+def _label_runs(catalog: Catalog, annotator: str | None) -> dict[str, str]:
+    """Return the id of each labelled item to the run whose labels count first; see `iter_labels`."""
+    ranks = {name: rank for rank, name in enumerate(reversed(ANNOTATOR_ORDER), start=1)}
+    sequences = dict(catalog.rows("SELECT run_id, sequence FROM runs"))
+    where, parameters = ("WHERE annotator = ?", (annotator,)) if annotator else ("", ())
+    best: dict[str, tuple[int, int, str]] = {}
+    for item_id, who, run_id in catalog.rows(
+        f"SELECT DISTINCT item_id, annotator, run_id FROM labels {where}", parameters
+    ):
+        rank = (ranks.get(who.partition(":")[0], 0), sequences.get(run_id, 0), run_id)
+        best[item_id] = max(best.get(item_id, rank), rank)
+    return {item_id: run_id for item_id, (_, _, run_id) in best.items()}
 
 
 def _stated_video(known: Mapping[str, str], groups: Mapping[str, str]) -> dict[str, Any]:

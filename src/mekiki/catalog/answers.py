@@ -1,0 +1,127 @@
+"""Paid or slow answers, each on the disk before anything else happens to it.
+
+A question has a key; every call that was made for it has a row ``KEY.CALL``. A row without an answer is a call that was
+begun and whose answer never came: killed, or timed out. It may have been paid for, so it counts with the most that it
+can have cost.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mekiki.catalog.db import DATABASE_NAME, Catalog
+from mekiki.catalog.runs import now
+from mekiki.catalog.writers import WRITERS
+
+NO_ANSWER = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the calls of one run come to, over all its invocations.
+
+    Attributes:
+        n_calls: Calls that were answered, or may have been.
+        n_lost: Those of them whose answer never came.
+        n_keys: Different questions that were answered.
+        input_tokens, output_tokens: As far as the server counted them.
+        cost_usd: With the most that lost calls can have cost; 0 where no price was known.
+        unpriced_in, unpriced_out: Tokens of calls that were made when no price was known.
+    """
+
+    n_calls: int
+    n_lost: int
+    n_keys: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    unpriced_in: int
+    unpriced_out: int
+
+
+class AnswerStore:
+    """The table ``answers`` on a connection of its own, with ``synchronous = FULL``; many threads may use it.
+
+    Args:
+        catalog: Whose; somebody must be `Catalog.writing` while this is open.
+        writer: The stage.
+    """
+
+    def __init__(self, catalog: Catalog, writer: str) -> None:
+        if writer not in WRITERS["answers"]:
+            raise PermissionError(f"{writer!r} may not write 'answers'; see mekiki/catalog/writers.py")
+        self._path: Path = catalog.workspace / DATABASE_NAME
+        self._connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def find(self, key: str) -> list[dict[str, Any]]:
+        """Return all answers that came for a key, the newest first."""
+        sql = "SELECT answer FROM answers WHERE key >= ? AND key < ? AND answer <> ? ORDER BY received_at DESC, key"
+        with self._lock:
+            rows = self._connection.execute(sql, (f"{key}.", f"{key}/", NO_ANSWER)).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    def write(self, key: str, answer: Mapping[str, Any] | None, usage: Mapping[str, Any], row: str = "") -> str:
+        """Write one row and return its name; it is on the disk when this returns.
+
+        Args:
+            key: Of the question.
+            answer: What came; None for a call that is about to be made.
+            usage: Run, tokens and cost.
+            row: One that was written before, to be replaced.
+        """
+        row = row or f"{key}.{secrets.token_hex(4)}"
+        values = (row, json.dumps(answer, ensure_ascii=False), json.dumps(dict(usage)), now())
+        sql = "INSERT OR REPLACE INTO answers (key, answer, usage, received_at) VALUES (?, ?, ?, ?)"
+        with self._lock:
+            self._connection.execute(sql, values)
+        return row
+
+    def remove(self, row: str) -> None:
+        """Delete the row of a call that the server has surely not worked on."""
+        with self._lock:
+            self._connection.execute("DELETE FROM answers WHERE key = ?", (row,))
+
+
+def answered_keys(catalog: Catalog) -> set[str]:
+    """Return the keys of all questions that some answer came for."""
+    rows = catalog.rows("SELECT key FROM answers WHERE answer <> ?", (NO_ANSWER,))
+    return {row[0].rpartition(".")[0] for row in rows}
+
+
+def iter_answers(catalog: Catalog) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every answer with the key of its question, the newest of a key last."""
+    sql = "SELECT key, answer FROM answers WHERE answer <> ? ORDER BY received_at"
+    for row, answer in catalog.rows(sql, (NO_ANSWER,)):
+        yield row.rpartition(".")[0], json.loads(answer)
+
+
+def spent_by(catalog: Catalog, run_id: str) -> Spent:
+    """Return what a run's calls come to."""
+    sql = (
+        "SELECT count(*), coalesce(sum(answer = ?), 0), "
+        "count(DISTINCT CASE WHEN answer <> ? THEN substr(key, 1, instr(key, '.') - 1) END), "
+        "coalesce(sum(json_extract(usage, '$.input_tokens')), 0), "
+        "coalesce(sum(json_extract(usage, '$.output_tokens')), 0), "
+        "coalesce(sum(json_extract(usage, '$.cost_usd')), 0.0), "
+        "coalesce(sum(CASE WHEN json_extract(usage, '$.cost_usd') IS NULL "
+        "THEN json_extract(usage, '$.input_tokens') END), 0), "
+        "coalesce(sum(CASE WHEN json_extract(usage, '$.cost_usd') IS NULL "
+        "THEN json_extract(usage, '$.output_tokens') END), 0) "
+        "FROM answers WHERE json_extract(usage, '$.run_id') = ?"
+    )
+    row = next(catalog.rows(sql, (NO_ANSWER, NO_ANSWER, run_id)))
+    return Spent(*row)
