@@ -1,0 +1,147 @@
+"""Who says which classes a picture shows: the Protocol, the names, and what paid answers are written down with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+from mekiki.errors import BackendError
+from mekiki.models.base import Answer, Question
+from mekiki.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call used; None where the server does not say, or nobody knows the price."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+class Call(Protocol):
+    """One call that is about to be made, and may be paid for. Unless said otherwise at its end, its answer is lost."""
+
+    def __enter__(self) -> Call: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def arrived(self, answer: Mapping[str, Any], usage: Usage) -> None:
+        """Keep an answer; it is on the disk when this returns."""
+        ...
+
+    def unpaid(self) -> None:
+        """Say that the server has not worked on it."""
+        ...
+
+
+class Ledger(Protocol):
+    """Where calls are entered before they are made, and answers as they arrive."""
+
+    def begin(self, key: str, worst_usd: float | None) -> Call:
+        """Enter a call.
+
+        Args:
+            key: Of the question.
+            worst_usd: The most that it can cost; None if nobody knows.
+
+        Raises:
+            CostCapReachedError: If that is more than what is left.
+            StoppedError: If the run was stopped.
+        """
+        ...
+
+
+class NoAnswerError(Exception):
+    """One question that got no answer which can be used; it will be asked again. The message says why."""
+
+
+class Annotator(Protocol):
+    """Somebody who is shown one picture after another, and says which classes each shows."""
+
+    name: str
+    """As labels have it: ``vlm:gpt-5.2``."""
+
+    class_names: tuple[str, ...]
+    """All classes that are asked for; those that an answer does not name are absent."""
+
+    long_side_px: int
+    """Pictures are shrunk to this before they are shown."""
+
+    host: str
+    """Where it answers, as a user is told."""
+
+    def identity(self) -> str:
+        """Return all that decides its answers, for the fingerprint of a run."""
+        ...
+
+    def open(self) -> None:
+        """Get ready to answer; called once.
+
+        Raises:
+            BackendError: If something is missing that it needs.
+        """
+        ...
+
+    def key(self, item_id: str) -> str:
+        """Return what two questions have in common that are the same: then one answer does for both."""
+        ...
+
+    def read(self, item_id: str, stored: Mapping[str, Any]) -> Answer:
+        """Return an answer that came before.
+
+        Raises:
+            UnreadableAnswerError: If it says nothing that can be used.
+        """
+        ...
+
+    def ask(self, question: Question, ledger: Ledger) -> Answer:
+        """Return what it says of a picture. Runs in several threads at once.
+
+        Raises:
+            NoAnswerError: If nothing can be made of this picture.
+            BackendError: If there is no point in going on.
+            CostCapReachedError, StoppedError: See `Ledger.begin`.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Let no new call begin, and wake those that wait."""
+        ...
+
+
+class LabelFiles:
+    """Somebody whose labels stand in files: a person, or whoever wrote them. Is shown nothing."""
+
+
+class ZeroShotAnnotator:
+    """Compares a picture with the names of the classes in the space of an embedder; needs the stage ``embed``.
+
+    Raises:
+        BackendError: Always, in this version: it has no embedders.
+    """
+
+    def __init__(self, model: str = "") -> None:
+        raise BackendError(
+            f"zero-shot{f':{model}' if model else ''} needs an embedder, and this version of mekiki has no embed yet. "
+            "Use --annotator vlm with OPENAI_BASE_URL (local servers need no key), or --annotator import --labels FILE"
+        )
+
+
+ANNOTATORS: Registry[Any] = Registry(
+    "annotator",
+    {
+        "vlm": "mekiki.models.vlm_openai:VlmAnnotator",
+        "zero-shot": "mekiki.models.annotators:ZeroShotAnnotator",
+        "import": "mekiki.models.annotators:LabelFiles",
+        "human": "mekiki.models.annotators:LabelFiles",
+    },
+)
+"""``vlm:MODEL``, ``import:NAME`` and ``human:NAME`` say more.
+
+Whom to believe first stands in `mekiki.catalog.results.ANNOTATOR_ORDER`.
+"""

@@ -1,0 +1,70 @@
+"""What backends look like to stages: Protocols, each with a contract test over every registered name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mekiki.records import Image
+from mekiki.training.card import ModelCard
+
+Prepared = tuple[NDArray[np.float32], ...]
+"""One picture as a classifier's networks want it: ``(3, H, W)`` each, one per different preprocessing."""
+
+
+class Classifier(Protocol):
+    """A trained model, ready to score pictures; ensembles look the same."""
+
+    card: ModelCard
+    device: str
+    """What it runs on, in words: ``cpu``, ``cuda:0``, ``cpu (onnxruntime)``."""
+
+    def at_least_px(self) -> int | None:
+        """Return the short side to which JPEGs may be shrunk while decoding; None for whole pictures."""
+        ...
+
+    def prepare(self, image: Image) -> Prepared:
+        """Return a picture as `score` takes it; runs in several threads at once."""
+        ...
+
+    def score(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
+        """Return ``(N, C)`` scores in [0, 1], not calibrated; how pictures are batched changes nothing beyond 1e-4."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an annotator is asked about one picture; rendered and hashed before it is sent.
+
+    Attributes:
+        item_id: The picture.
+        image: RGB, shrunk.
+    """
+
+    item_id: str
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an annotator said of one picture.
+
+    Attributes:
+        item_id: The picture.
+        labels: Classes that are present; empty means unknown: all of the list are absent.
+        confidence: In [0, 1], of the whole answer.
+        reason: A short sentence, or empty.
+        scores: Class to its own confidence, where the annotator has one for each.
+        facts: What else it said: model, response id, response text, tokens, cost.
+    """
+
+    item_id: str
+    labels: tuple[str, ...]
+    confidence: float
+    reason: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)

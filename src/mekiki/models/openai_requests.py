@@ -1,0 +1,166 @@
+"""The body of a request in both OpenAI protocols, and what is left of it when a server refuses a part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from mekiki.models.pricing import Detail
+from mekiki.models.prompts import SCHEMA_NAME, Prompt
+
+Protocol = Literal["responses", "chat"]
+Output = Literal["schema", "object", "plain"]
+Limit = Literal["max_tokens", "max_completion_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What decides an answer besides the picture and the prompt.
+
+    Attributes:
+        model: Its name on the server.
+        detail: How closely it looks at the picture.
+        max_output_tokens: Where the server cuts the answer.
+        temperature: 0 for always the same; None leaves it to the server.
+        reasoning_effort: How long it thinks first; None leaves it to the server.
+    """
+
+    model: str
+    detail: Detail = "low"
+    max_output_tokens: int = 220
+    temperature: float | None = None
+    reasoning_effort: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How requests are built for one server.
+
+    Attributes:
+        api: The protocol.
+        limit: What Chat Completions calls the limit on the answer.
+        output: The answer is held to the JSON schema, to be any JSON object, or to nothing.
+        without: Parameters that the server does not take.
+        tried: Protocols that it does not speak.
+        is_limit_swapped: Whether it has refused one name of the limit already.
+    """
+
+    api: Protocol
+    limit: Limit = "max_tokens"
+    output: Output = "schema"
+    without: frozenset[str] = frozenset()
+    tried: tuple[Protocol, ...] = ()
+    is_limit_swapped: bool = False
+
+
+def request_body(shape: Shape, prompt: Prompt, picture_url: str, sampling: Sampling) -> dict[str, Any]:
+    """Return the arguments of one call.
+
+    Args:
+        shape: What the server takes.
+        prompt: The question.
+        picture_url: The picture as a data URL.
+        sampling: What else decides the answer.
+    """
+    make = _responses_body if shape.api == "responses" else _chat_body
+    body: dict[str, Any] = {"model": sampling.model, **make(shape, prompt, picture_url, sampling)}
+    if sampling.temperature is not None and "temperature" not in shape.without:
+        body["temperature"] = sampling.temperature
+    return body
+
+
+def degraded(shape: Shape, blame: str) -> Shape | None:
+    """Return how to ask without what a server complains about; None if the complaint is about nothing we can change.
+
+    Args:
+        shape: How it was asked.
+        blame: The parameter at fault, or the server's message.
+
+    Example:
+        >>> degraded(Shape("chat"), "response_format.type must be json_object").output
+        'object'
+        >>> degraded(Shape("chat"), "the picture is broken") is None
+        True
+    """
+    for words, change in _CHANGES:
+        if re.search(words, blame, re.IGNORECASE):
+            following = change(shape)
+            if following is not None:
+                return following
+    return None
+
+
+def _less_output(shape: Shape) -> Shape | None:
+    steps: Mapping[Output, Output] = {"schema": "object", "object": "plain"}
+    return replace(shape, output=steps[shape.output]) if shape.output in steps else None
+
+
+def _swap_limit(shape: Shape) -> Shape | None:
+    if shape.api != "chat" or shape.is_limit_swapped:
+        return None
+    other: Limit = "max_tokens" if shape.limit == "max_completion_tokens" else "max_completion_tokens"
+    return replace(shape, limit=other, is_limit_swapped=True)
+
+
+def _without(name: str) -> Callable[[Shape], Shape | None]:
+    return lambda shape: None if name in shape.without else replace(shape, without=shape.without | {name})
+
+
+_CHANGES: tuple[tuple[str, Callable[[Shape], Shape | None]], ...] = (
+    (r"max_tokens|max_completion_tokens", _swap_limit),
+    (r"reasoning", _without("reasoning")),
+    (r"temperature", _without("temperature")),
+    (r"\bstore\b", _without("store")),
+    (r"\bdetail\b", _without("detail")),
+    (
+        r"response_format|json_?schema|json_?object|text\.?format|\btext\b|structured|guided|grammar|schema",
+        _less_output,
+    ),
+)
+
+
+def _responses_body(shape: Shape, prompt: Prompt, picture_url: str, sampling: Sampling) -> dict[str, Any]:
+    picture = {"type": "input_image", "image_url": picture_url}
+    if "detail" not in shape.without:
+        picture["detail"] = sampling.detail
+    question = [{"type": "input_text", "text": prompt.user}, picture]
+    body: dict[str, Any] = {
+        "input": [{"role": "system", "content": prompt.system}, {"role": "user", "content": question}],
+        "max_output_tokens": sampling.max_output_tokens,
+    }
+    if "store" not in shape.without:
+        body["store"] = False  # the server is to forget the picture
+    formats: Mapping[str, Any] = {
+        "schema": {"type": "json_schema", "name": SCHEMA_NAME, "strict": True, "schema": prompt.schema},
+        "object": {"type": "json_object"},
+    }
+    if shape.output in formats:
+        body["text"] = {"format": formats[shape.output]}
+    if sampling.reasoning_effort is not None and "reasoning" not in shape.without:
+        body["reasoning"] = {"effort": sampling.reasoning_effort}
+    return body
+
+
+def _chat_body(shape: Shape, prompt: Prompt, picture_url: str, sampling: Sampling) -> dict[str, Any]:
+    picture = {"url": picture_url}
+    if "detail" not in shape.without:
+        picture["detail"] = sampling.detail
+    question = [{"type": "text", "text": prompt.user}, {"type": "image_url", "image_url": picture}]
+    body: dict[str, Any] = {
+        "messages": [{"role": "system", "content": prompt.system}, {"role": "user", "content": question}],
+        shape.limit: sampling.max_output_tokens,
+    }
+    formats: Mapping[str, Any] = {
+        "schema": {
+            "type": "json_schema",
+            "json_schema": {"name": SCHEMA_NAME, "strict": True, "schema": prompt.schema},
+        },
+        "object": {"type": "json_object"},
+    }
+    if shape.output in formats:
+        body["response_format"] = formats[shape.output]
+    if sampling.reasoning_effort is not None and "reasoning" not in shape.without:
+        body["reasoning_effort"] = sampling.reasoning_effort
+    return body
