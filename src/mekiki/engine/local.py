@@ -18,10 +18,11 @@ from mekiki.catalog.runs import (
     write_failures,
 )
 from mekiki.engine.interrupt import InterruptFlag
-from mekiki.engine.reading import Piece, ReadAhead
+from mekiki.engine.reading import Piece, ReadAhead, WaitingWork
 from mekiki.engine.run import (
     ItemT,
     Outcome,
+    PlacedWork,
     Progress,
     Selection,
     Silent,
@@ -69,7 +70,8 @@ class LocalEngine:
     ) -> RunSummary:
         """See `mekiki.engine.run.Engine.map`."""
         started = time.monotonic()
-        run = describe_run(stage, settings, work.identity(), reads or {})
+        device = work.device if isinstance(work, PlacedWork) else "cpu"
+        run = describe_run(stage, settings, work.identity(), reads or {}, device)
         summary = RunSummary(stage, run["run_id"])
         todo = _todo(catalog, summary, items, redo)
         if settings.limit is not None:
@@ -103,10 +105,13 @@ class LocalEngine:
         settings: Settings,
         reads: Mapping[str, str],
         function: Callable[[str], Outcome],
+        *,
+        identity: str = "",
+        device: str = "cpu",
     ) -> RunSummary:
         """See `mekiki.engine.run.Engine.once`."""
         started = time.monotonic()
-        run = describe_run(stage, settings, "", reads)
+        run = describe_run(stage, settings, identity, reads, device)
         run_id = run["run_id"]
         with catalog.writing(stage):
             known = find_run(catalog, run_id)
@@ -192,7 +197,8 @@ class _Batches(Generic[ItemT]):
         """Work on all items, or as many as the user waits for; return whether anything came of it that is new."""
         size = self._settings.batch_size
         self._work.open()
-        pieces = ReadAhead(self._work.load, self._settings.workers, size).pieces(items)
+        n_threads = self._work.n_threads if isinstance(self._work, WaitingWork) else self._settings.workers
+        pieces = ReadAhead(self._work.load, n_threads, size).pieces(items)
         with InterruptFlag() as interrupt:
             try:
                 for piece in pieces:
@@ -203,6 +209,8 @@ class _Batches(Generic[ItemT]):
                         break
                 self._flush()
             finally:
+                if isinstance(self._work, WaitingWork):
+                    self._work.stop()
                 pieces.close()  # type: ignore[attr-defined]
             if interrupt.is_set:
                 raise InterruptedRunError(

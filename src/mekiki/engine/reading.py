@@ -6,13 +6,27 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, Protocol, runtime_checkable
 
 from mekiki.engine.run import ItemT
 from mekiki.errors import UnreadableError
 from mekiki.records import Loaded
 
 POLL_S = 0.1
+
+
+@runtime_checkable
+class WaitingWork(Protocol):
+    """Work whose `load` mostly waits for somebody else, as for a server: it wants threads of its own number."""
+
+    @property
+    def n_threads(self) -> int:
+        """How many items may be loaded at once."""
+        ...
+
+    def stop(self) -> None:
+        """Begin nothing more; called when the run ends, also early."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mekiki.catalog.db import Catalog, Transaction
 from mekiki.catalog.runs import Run, find_run, finish_run, mekiki_version, runs_of, start_run
-from mekiki.errors import UnreadableError, UsageError
+from mekiki.errors import UnreadableError
 from mekiki.records import Failure, Loaded, Result, RunSummary
 from mekiki.settings import PerItemSettings, Settings, fingerprint
 from mekiki.wholefiles import write_whole
@@ -64,6 +64,16 @@ class Work(Protocol[ItemT_contra]):
 
     def write(self, transaction: Transaction, results: list[Result]) -> int:
         """Write results, replacing rows with the same key, and return how many rows. Runs on the driver."""
+        ...
+
+
+@runtime_checkable
+class PlacedWork(Protocol):
+    """Work that names what it computes on; other work is done by the processor."""
+
+    @property
+    def device(self) -> str:
+        """In words: ``cuda:0``, ``cpu (onnxruntime)``, a server's name."""
         ...
 
 
@@ -129,6 +139,12 @@ class Outcome:
 class Engine(Protocol):
     """Where work runs. Both methods resume, and do nothing when there is nothing left to do."""
 
+    progress: Progress
+    """Where to say how far it is."""
+
+    dry_run: bool
+    """Only count what would be done."""
+
     def map(
         self,
         catalog: Catalog,
@@ -164,6 +180,9 @@ class Engine(Protocol):
         settings: Settings,
         reads: Mapping[str, str],
         function: Callable[[str], Outcome],
+        *,
+        identity: str = "",
+        device: str = "cpu",
     ) -> RunSummary:
         """Compute something from the whole set, unless the same was computed before.
 
@@ -173,6 +192,8 @@ class Engine(Protocol):
             settings: Its settings.
             reads: All that the result depends on: names to run ids or hashes.
             function: Gets the run id and computes; it is called with no transaction open.
+            identity: What the result depends on beside data and settings: a backend's name and weights.
+            device: What it computes on, in words.
         """
         ...
 
@@ -210,33 +231,6 @@ def end_run(catalog: Catalog, summary: RunSummary) -> None:
 def run_folder(catalog: Catalog, run_id: str) -> Path:
     """Return ``runs/<run_id>/``, which need not exist yet."""
     return catalog.workspace / "runs" / run_id
-
-
-def check_output(path: Path, sign: str, flag: str) -> Path:
-    """Return the absolute path of a file that is about to be written, unless something else would be lost.
-
-    Args:
-        path: As the user gave it.
-        sign: Text near the beginning of every file of this kind that we write: only such a file is replaced.
-        flag: What the user would type to give another file.
-
-    Raises:
-        UsageError: If it is a folder or somebody's file, or its folder cannot be made.
-    """
-    path = path.expanduser().absolute()
-    try:
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder: give a file with {flag}")
-        if not path.name:
-            raise UsageError(f"{path} is no file: give one with {flag}")
-        if path.exists() and sign.encode() not in path.read_bytes()[:100_000]:
-            raise UsageError(f"{path} is another file and would be lost: give a new one with {flag}")
-        above = next(folder for folder in path.parents if folder.exists())
-        if not above.is_dir():
-            raise UsageError(f"cannot write {path}: {above} is no folder. Give another file with {flag}")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}. Give another file with {flag}") from error
-    return path
 
 
 def write_text(path: Path, text: str) -> Path:

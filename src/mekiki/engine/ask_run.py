@@ -1,0 +1,208 @@
+"""One invocation of asking an annotator: within its budget, with its totals, or only as an estimate."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from mekiki.catalog.annotating import count_labels, count_left_out, count_rows
+from mekiki.catalog.answers import AnswerStore, Spent, iter_answers, spent_by
+from mekiki.catalog.db import Catalog
+from mekiki.catalog.items import ItemSelection
+from mekiki.catalog.runs import done_among
+from mekiki.engine.answers import Answers
+from mekiki.engine.asking import AskWork
+from mekiki.engine.run import Engine, run_folder, write_text
+from mekiki.models.pricing import Budget, CostCapReachedError
+from mekiki.models.prompts import UnreadableAnswerError
+from mekiki.models.vlm_openai import VlmAnnotator
+from mekiki.records import Item, RunSummary
+from mekiki.settings import PerItemSettings, fingerprint
+
+MAX_NAMES_SHOWN = 5
+STAGE = "annotate"
+
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """What decides how an invocation goes, and no answer.
+
+    Attributes:
+        concurrency: Calls in flight at once.
+        max_cost_usd: Of all invocations of the run together; None for no limit.
+    """
+
+    concurrency: int
+    max_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Some items, as the engine wants them."""
+
+    items: Sequence[Item]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+
+def ask_about(
+    catalog: Catalog,
+    settings: PerItemSettings,
+    annotator: VlmAnnotator,
+    items: ItemSelection,
+    engine: Engine,
+    options: AskOptions,
+) -> RunSummary:
+    """Ask about every picture that this run has no answer for yet.
+
+    At the cost cap nothing more is asked, all that came is written, and the summary has a ``refusal``.
+
+    Raises:
+        BackendError: If the server cannot be reached, or refuses the key; what came before is kept.
+        DataError: If more than ``settings.max_failed_share`` of the pictures fail.
+        InterruptedRunError: If the user stopped it.
+    """
+    run_id = fingerprint(STAGE, settings, annotator.identity(), {})
+    started = time.monotonic()
+    with catalog.writing(STAGE):
+        store = AnswerStore(catalog, STAGE)
+        n_done, n_rows = _n_done(catalog, run_id, items), count_rows(catalog, run_id)
+        try:
+            budget = Budget(options.max_cost_usd, _cost_usd(annotator, spent_by(catalog, run_id)) or 0.0)
+            work = AskWork(annotator, Answers(store, run_id, budget), options.concurrency, settings.workers)
+            try:
+                summary = engine.map(catalog, STAGE, settings, work, items)
+            except CostCapReachedError as reached:
+                known = _answered(catalog, run_id, work, items)
+                rest = settings.model_copy(update={"limit": None})
+                summary = engine.map(catalog, STAGE, rest, work, _Listed(known))
+                summary.n_skipped, summary.n_written = n_done, summary.n_selected - n_done - summary.n_failed
+                summary.n_rows, summary.seconds = count_rows(catalog, run_id) - n_rows, time.monotonic() - started
+                n_left = len(items) - len(known)
+                summary.extra["n_left"] = n_left
+                summary.extra["refusal"] = (
+                    f"{reached}: {n_left} pictures are left. All answers are kept; the same command with a higher "
+                    "--max-cost goes on"
+                )
+        finally:
+            store.close()
+            annotator.close()
+    _add_totals(catalog, annotator, summary, len(work.cached))
+    if not len(items):
+        summary.notes.append(
+            "there are no pictures of that kind in the workspace; mekiki frames takes them out of videos"
+        )
+    return summary
+
+
+def estimate_calls(
+    catalog: Catalog, settings: PerItemSettings, annotator: VlmAnnotator, items: ItemSelection
+) -> RunSummary:
+    """Return how many calls are left to make and about what they cost; nothing is sent, read or written."""
+    run_id = fingerprint(STAGE, settings, annotator.identity(), {})
+    answered = set(_readable(catalog, annotator))
+    summary = RunSummary(STAGE, run_id)
+    n_todo, n_calls, input_tokens, output_tokens, worst_usd = 0, 0, 0.0, 0.0, 0.0
+    done = done_among(catalog, run_id, [item.item_id for item in items])
+    todo = (item for item in items if item.item_id not in done)
+    for item in islice(todo, settings.limit):
+        n_todo += 1
+        if annotator.key(item.item_id) in answered:
+            continue
+        size = annotator.shown_size(item.width_px, item.height_px)
+        sizes = annotator.expected(*size)
+        n_calls += 1
+        input_tokens += sizes.input_tokens
+        output_tokens += sizes.output_tokens
+        worst_usd += annotator.worst_usd(*size) or 0.0
+    summary.n_selected = summary.n_skipped = len(done)
+    price = annotator.price
+    cost_usd = None if price is None else round(price.cost(input_tokens, output_tokens), 4)
+    summary.extra = {
+        "dry_run": True,
+        "n_todo": n_todo,
+        "n_calls": n_calls,
+        "estimate": {
+            "input_tokens": round(input_tokens),
+            "output_tokens": round(output_tokens),
+            "cost_usd": cost_usd,
+            "at_most_usd": None if price is None else round(worst_usd, 4),
+        },
+    }
+    tokens = f"about {input_tokens:,.0f} tokens in and {output_tokens:,.0f} out"
+    money = (
+        f"no price is known for {annotator.name}: give --price-in and --price-out"
+        if cost_usd is None
+        else f"about ${cost_usd:.2f}, at most ${worst_usd:.2f} without retries"
+    )
+    summary.notes += [
+        f"would make {n_calls} calls; {n_todo - n_calls} of {n_todo} pictures have an answer already",
+        f"{tokens}; {money}",
+    ]
+    return summary
+
+
+def _n_done(catalog: Catalog, run_id: str, items: ItemSelection) -> int:
+    return len(done_among(catalog, run_id, [item.item_id for item in items]))
+
+
+def _cost_usd(annotator: VlmAnnotator, spent: Spent) -> float | None:
+    """Return what a run has cost; None if nobody knows a price. Calls made before there was one count at today's."""
+    if annotator.price is None:
+        return None
+    return round(spent.cost_usd + annotator.price.cost(spent.unpriced_in, spent.unpriced_out), 9)
+
+
+def _readable(catalog: Catalog, annotator: VlmAnnotator) -> Iterator[str]:
+    for key, stored in iter_answers(catalog):
+        try:
+            annotator.read("", stored)
+        except UnreadableAnswerError:
+            continue
+        yield key
+
+
+def _answered(catalog: Catalog, run_id: str, work: AskWork, items: ItemSelection) -> list[Item]:
+    """Return the pictures that are done, that have an answer, or that failed in this invocation."""
+    done = done_among(catalog, run_id, [item.item_id for item in items])
+    return [item for item in items if item.item_id in done or item.item_id in work.failed or work.has_answer(item)]
+
+
+def _add_totals(catalog: Catalog, annotator: VlmAnnotator, summary: RunSummary, n_from_cache: int) -> None:
+    """Put what the run has come to into its summary, and into ``annotation.json`` beside its results."""
+    spent = spent_by(catalog, summary.run_id)
+    labelled = count_labels(catalog, summary.run_id)
+    left_out = count_left_out(catalog, summary.run_id, "labels_left_out")
+    cost_usd = _cost_usd(annotator, spent)
+    totals: dict[str, Any] = {
+        "annotator": annotator.name,
+        "host": annotator.host,
+        **labelled,
+        "labels_left_out": left_out,
+        "n_calls": spent.n_calls,
+        "n_lost_calls": spent.n_lost,
+        "n_from_earlier_runs": max(0, labelled["n_pictures"] - spent.n_keys),
+        "input_tokens": spent.input_tokens,
+        "output_tokens": spent.output_tokens,
+        "cost_usd": cost_usd,
+    }
+    text = json.dumps(totals, ensure_ascii=False, indent=2)
+    path = write_text(run_folder(catalog, summary.run_id) / "annotation.json", text)
+    summary.outputs["annotation"] = catalog.relative(path)
+    summary.extra |= {"annotation": totals, "n_from_cache": n_from_cache}
+    money = "price unknown" if cost_usd is None else f"${cost_usd:.4f}"
+    summary.notes.append(
+        f"{spent.n_calls} calls so far, {spent.input_tokens:,} tokens in and {spent.output_tokens:,} out, {money}; "
+        f"{n_from_cache} pictures needed no call this time"
+    )
+    if left_out:
+        shown = ", ".join(f"{name} ({n})" for name, n in list(left_out.items())[:MAX_NAMES_SHOWN])
+        summary.notes.append(f"names of no class, left out of answers that named others: {shown}")
