@@ -47,7 +47,7 @@ def examine_file(path: Path, *, allow_truncated: bool = False) -> FileFacts:
     Raises:
         UnreadableError: If it is neither, or broken.
     """
-    size_bytes, mtime_ns, kind = _look_at(path)
+    size_bytes, mtime_ns, kind = look_at(path)
     if kind == "video":
         return _examine_video(path, size_bytes, mtime_ns)
     content = read_picture_bytes(path)
@@ -94,8 +94,12 @@ def unchanged_path(item: Item) -> Path:
     return item.path
 
 
-def _look_at(path: Path) -> tuple[int, int, str]:
-    """Return size, time and kind of a file."""
+def look_at(path: Path) -> tuple[int, int, str]:
+    """Return size, time and kind of a file, which is told from its first bytes.
+
+    Raises:
+        UnreadableError: If it is no file, empty, or neither a photo nor a video.
+    """
     if shown_path(path) != str(path):
         raise UnreadableError(shown_path(path), "its name is no UTF-8 text: rename it")
     try:

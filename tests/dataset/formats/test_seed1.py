@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mekiki.dataset.formats.seed1 import Seed1, Seed1Annotations
 from mekiki.dataset.formats.seed1_files import ANNOTATION_COLUMNS
 from mekiki.dataset.formats.seed1_files import CLASSES as SEVEN
 from mekiki.dataset.formats.seed1_write import Seed1AnnotationsOut, Seed1Out
+from mekiki.dataset.ids import safe_names
 from mekiki.errors import DataError, UsageError
 
 ANSWER = json.dumps({"labels": ["unknown"], "reason": "dark"})
@@ -339,10 +341,12 @@ def test_the_six_tables_have_the_seeds_names_columns_and_ids(tmp_path: Path) -> 
         "train_known.csv",
         "val_known.csv",
         "test_known.csv",
+        "openai_video_annotations.csv",
+        "openai_video_annotations.classes.json",
     ]
     assert paths[0].read_bytes().startswith(b"\xef\xbb\xbfsample_id,")
-    rows = [list(csv.DictReader(path.open(encoding="utf-8-sig", newline=""))) for path in paths]
-    assert [len(one) for one in rows] == [2, 1, 1, 1, 0, 0]
+    rows = [list(csv.DictReader(path.open(encoding="utf-8-sig", newline=""))) for path in paths[:7]]
+    assert [len(one) for one in rows] == [2, 1, 1, 1, 0, 0, 2]
     assert len(rows[0][0]) == 22
     key = f"{video}::45::{frame.path}"
     assert rows[3][0] == {
@@ -417,3 +421,28 @@ def test_an_unknown_that_nobody_was_sure_of_is_not_taken_for_a_failure(tmp_path:
     table, _ = Seed1AnnotationsOut.write([item], tmp_path / "out", WriteOptions(CLASSES))
 
     assert said(Seed1Annotations.read(table, ReadOptions())) == meant([item])
+
+
+@pytest.mark.parametrize("media", ["reference", "copy"])
+def test_every_answered_picture_lies_in_a_folder_of_each_of_its_labels(tmp_path: Path, media: str) -> None:
+    two = make_item(tmp_path / "in" / "a.jpg", states=states() | {CLASSES[0]: "present", CLASSES[1]: "present"})
+    none = make_item(tmp_path / "in2" / "a.jpg", states=states())
+    unsure = make_item(tmp_path / "in3" / "a.jpg", states=states() | {CLASSES[0]: "unsure"})
+    out = tmp_path / "out"
+
+    for writer in (Seed1Out, Seed1AnnotationsOut):
+        paths = writer.write([two, none, unsure], out, WriteOptions(CLASSES, media=media))
+        table = next(path for path in paths if path.name == "openai_video_annotations.csv")
+        rows = list(csv.DictReader(table.open(encoding="utf-8", newline="")))
+
+        assert list(rows[0]) == list(ANNOTATION_COLUMNS)
+        copies = [json.loads(one["copied_paths_json"]) for one in rows]
+        names = safe_names([*CLASSES, "unknown"])
+        assert copies == [
+            [f"ai_annotated_frames/{names[name]}/a.jpg" for name in CLASSES[:2]],
+            ["ai_annotated_frames/unknown/a.jpg"],
+        ]
+        for item, own in zip((two, none), copies, strict=True):
+            assert all((out / path).read_bytes() == item.path.read_bytes() for path in own)
+        assert len(list((out / "ai_annotated_frames").rglob("*.jpg"))) == 3
+        shutil.rmtree(out)

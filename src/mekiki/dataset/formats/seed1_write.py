@@ -1,4 +1,4 @@
-"""Seed 1's CSVs as its own tools read them: the six tables of a data set, and the table of answers.
+"""Seed 1's CSVs as its own tools read them: the six tables of a data set, and the table of answers with its folders.
 
 Both know only *present* and *absent*. Pictures that stay where they are get absolute paths, since the seed's tools
 look for them from the current folder; pictures that come along get paths relative to the tables.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,21 +28,25 @@ from mekiki.dataset.formats.seed1_files import (
     UNKNOWN_FILE,
 )
 from mekiki.dataset.formats.tables import path_cell, write_table
+from mekiki.dataset.ids import safe_names
 from mekiki.errors import DataError
 from mekiki.records import UNKNOWN
+
+ANNOTATED_FOLDER = "ai_annotated_frames"
+"""Has a folder per label, as the seed's ``--output-root``."""
 
 _SHARE = re.compile(r"0(\.\d+)?|1")
 _FLAGS = {"present": "1", "absent": "0", "unsure": "unsure"}
 
 
 class Seed1Out:
-    """The six tables with 22 columns (with seven classes), with a byte order mark."""
+    """The six tables with 22 columns (with seven classes), with a byte order mark, and the answers beside them."""
 
     name = "seed1"
 
     @staticmethod
     def write(items: Sequence[OutItem], folder: Path, options: WriteOptions) -> list[Path]:
-        """Write the six tables, the main one first.
+        """Write the six tables, the main one first, then what `Seed1AnnotationsOut` writes, if any picture is answered.
 
         Pictures with an unsure class, or one that nobody was asked about, stand in the main table only, with
         ``unsure`` or nothing in that class's column: the others are for what is known.
@@ -68,7 +72,7 @@ class Seed1Out:
             **{file: [item for item in known if item.part == part] for part, file in PART_FILES.items()},
         }
         columns = [*DATASET_COLUMNS, *(f"{FLAG_PREFIX}{name}" for name in (*classes, UNKNOWN))]
-        return [
+        written = [
             write_table(
                 folder / file,
                 columns,
@@ -77,16 +81,20 @@ class Seed1Out:
             )
             for file, chosen in tables.items()
         ]
+        frames = [rows[item.item_id] for item in answered]
+        return [*written, *(_write_answers(frames, classes, folder, options) if frames else ())]
 
 
 class Seed1AnnotationsOut:
-    """The table of answers with 12 columns, without a byte order mark."""
+    """The table of answers with 12 columns, without a byte order mark, and a folder of pictures per label."""
 
     name = "seed1-annotations"
 
     @staticmethod
     def write(items: Sequence[OutItem], folder: Path, options: WriteOptions) -> list[Path]:
-        """Write the table and its class list.
+        """Write the table, its class list, and every picture in ``ai_annotated_frames/LABEL/`` of each of its labels.
+
+        The folders hold hard links where that is possible, unless pictures are to be copied.
 
         Pictures with an unsure class, or one that nobody was asked about, are left out: the seed's annotator asks for
         what has no row.
@@ -102,9 +110,7 @@ class Seed1AnnotationsOut:
                 f"none of {len(items)} pictures has a sure answer for each of {len(classes)} classes, and seed 1's "
                 "annotations hold nothing else. Write another format: --format csv"
             )
-        rows = (one.annotation_row(classes) for one in _frames(answered, folder, options))
-        table = write_table(folder / ANNOTATION_FILE, ANNOTATION_COLUMNS, rows)
-        return [table, write_classes(table, classes)]
+        return _write_answers(_frames(answered, folder, options), classes, folder, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +172,8 @@ class _Frame:
             str(int(self.item.is_unknown)),
         ]
 
-    def annotation_row(self, classes: Sequence[str]) -> list[str]:
+    def annotation_row(self, classes: Sequence[str], copies: Sequence[str]) -> list[str]:
         """Return the row of an answer."""
-        present = [name for name in classes if self.item.states.get(name) == "present"]
         attribute = self.item.attributes.get
         return [
             self.video_path,
@@ -176,14 +181,36 @@ class _Frame:
             str(self.index),
             self.time,
             self.path,
-            _json(present or [UNKNOWN]),
+            _json(_labels(self.item, classes)),
             self.confidence,
             attribute("reason", ""),
             attribute("model", ""),
             attribute("response_id", ""),
             attribute("response_text", ""),
-            "[]",
+            _json(copies),
         ]
+
+
+def _write_answers(frames: Sequence[_Frame], classes: Sequence[str], folder: Path, options: WriteOptions) -> list[Path]:
+    """Write the table of answers with its class list, and the folders of pictures by label."""
+    copies: dict[str, list[str]] = {one.item.item_id: [] for one in frames}
+    for name, safe in safe_names([*classes, UNKNOWN]).items():
+        chosen = [one.item for one in frames if name in _labels(one.item, classes)]
+        written = place_media(chosen, folder, options, subfolder=_always(f"{ANNOTATED_FOLDER}/{safe}"), must_place=True)
+        for item_id, path in written.items():
+            copies[item_id].append(path_cell(path))
+    rows = (one.annotation_row(classes, copies[one.item.item_id]) for one in frames)
+    table = write_table(folder / ANNOTATION_FILE, ANNOTATION_COLUMNS, rows)
+    return [table, write_classes(table, classes)]
+
+
+def _always(place: str) -> Callable[[OutItem], str]:
+    return lambda _item: place
+
+
+def _labels(item: OutItem, classes: Sequence[str]) -> list[str]:
+    """Return the labels as the seed has them: what is present, else ``unknown``."""
+    return [name for name in classes if item.states.get(name) == "present"] or [UNKNOWN]
 
 
 def _frames(items: Sequence[OutItem], folder: Path, options: WriteOptions) -> list[_Frame]:
