@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mekiki.records import Estimate
 from mekiki.reports.blocks import (
     Bar,
     Bars,
@@ -22,6 +23,7 @@ from mekiki.reports.blocks import (
     Facts,
     Figure,
     Group,
+    Matrix,
     Page,
     Paragraph,
     Section,
@@ -33,7 +35,6 @@ from mekiki.reports.blocks import (
 from mekiki.reports.figures import bar_figure
 from mekiki.reports.page import render_page, write_page
 from mekiki.reports.pictures import Badge, Gallery, Picture, make_thumbnail
-from mekiki.reports.values import Estimate
 
 HOSTILE = [
     pytest.param("<script>alert(1)</script>", id="script"),
@@ -101,6 +102,7 @@ def full_page(name: str = "タヌキ") -> Page:
         facts_from({name: name}),
         table,
         Bars((Bar(name, 3, name), Bar(name, 1)), name, n_open=1),
+        Matrix((name, name), ((3, 1), (0, 0)), name, name),
         bar_figure({name: 3, "cat": 2}, name, name),
         Gallery((picture(name, (name,), name), Picture(None, name, name)), name, n_total=9),
         *(Verdict(state, name, (name,)) for state in ("ok", "warning", "failed")),
@@ -274,6 +276,25 @@ def test_two_sections_cannot_share_an_id() -> None:
 def test_a_row_must_fit_its_table() -> None:
     with pytest.raises(ValueError, match="a row must have 1 values, got 2"):
         Table((Column("a"),), (("x", "y"),))
+
+
+def test_a_matrix_shades_each_row_by_its_own_sum_and_is_square() -> None:
+    matrix = Matrix(("a", "b"), ((30, 10), (0, 0)), "c")
+
+    html = render_page(Page("p", (Section("s", "S", (matrix,)),)))
+
+    assert [matrix.share(i, j) for i in (0, 1) for j in (0, 1)] == [0.75, 0.25, 0, 0]
+    assert '<td class="n right" style="--share:0.75">30</td>' in html
+    assert '<td class="n wrong" style="--share:0.25">10</td>' in html
+    assert '<td class="n none" style="--share:0.00">0</td>' in html
+    with pytest.raises(ValueError, match=r"counts must be 2 rows of 2, got \[2, 1\]"):
+        Matrix(("a", "b"), ((1, 2), (3,)), "c")
+
+
+def test_a_figure_that_was_not_measured_asks_for_no_note() -> None:
+    nothing = Estimate(float("nan"), float("nan"), float("nan"), is_reliable=False)
+
+    assert Table((Column("a"), Column("F1", "share")), (("cat", nothing),)).footnote == ""
 
 
 def test_a_drawing_must_be_a_cleaned_one() -> None:

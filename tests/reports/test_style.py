@@ -50,3 +50,17 @@ def test_the_figures_colours_are_the_pages() -> None:
     colors = colors_of("light")
 
     assert [colors[f"series-{n}"] for n in range(1, len(SERIES) + 1)] == list(SERIES)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("tone", ["ok", "failed"])
+def test_numbers_stand_out_from_the_darkest_shade_of_a_matrix(mode: str, tone: str) -> None:
+    colors = colors_of(mode)
+    (strongest,) = set(re.findall(r"var\(--share\) \* (\d+)%", STYLE))
+    share = int(strongest) / 100
+    shade = "#" + "".join(
+        f"{round(share * int(colors[tone][n : n + 2], 16) + (1 - share) * int(colors['page'][n : n + 2], 16)):02x}"
+        for n in (1, 3, 5)
+    )
+
+    assert contrast(colors["ink"], shade) >= 4.5

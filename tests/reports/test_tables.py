@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mekiki.records import Estimate
 from mekiki.reports.blocks import Column, Table
 from mekiki.reports.tables import table_text
-from mekiki.reports.values import Estimate
 
 COLUMNS = (Column("class"), Column("pictures", "count"), Column("F1", "share"))
 

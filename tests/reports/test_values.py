@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mekiki.records import Estimate
 from mekiki.reports.values import (
-    Estimate,
     Value,
     ValueKind,
     format_bytes,
@@ -48,6 +48,12 @@ def test_an_estimate_carries_its_interval_and_its_doubt() -> None:
         pytest.param(math.nan, "share", "–", id="nothing measured"),
         pytest.param(math.nan, "number", "–", id="not a number"),
         pytest.param(Estimate(math.nan, math.nan, math.nan), "share", "–", id="no estimate"),
+        pytest.param(0.0312, "difference", "+0.031", id="more"),
+        pytest.param(-0.0312, "difference", "−0.031", id="less"),
+        pytest.param(-0.0001, "difference", "−0.000", id="hardly less"),
+        pytest.param(0.0, "difference", "0.000", id="no difference"),
+        pytest.param(Estimate(0.1, -0.1, 0.3, False), "difference", "+0.100 (−0.100 to +0.300) †", id="difference"),
+        pytest.param(Estimate(math.nan, 0, 0), "difference", "–", id="no comparison"),
     ],
 )
 def test_values_are_written_as_their_column_says(value: Value, kind: ValueKind, written: str) -> None:

@@ -6,12 +6,14 @@ To add a kind of block, write its record here and its template in ``templates/``
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
-from mekiki.reports.values import UNRELIABLE_NOTE, Estimate, Value, ValueKind
+from mekiki.records import Estimate
+from mekiki.reports.values import UNRELIABLE_NOTE, Value, ValueKind
 
 VerdictState = Literal["ok", "warning", "failed"]
 
@@ -86,8 +88,36 @@ class Table:
     def footnote(self) -> str:
         """What the unreliable mark means, where a cell carries it."""
         cells = (cell for row in self.rows for cell in row)
-        marked = any(isinstance(cell, Estimate) and not cell.is_reliable for cell in cells)
+        marked = any(
+            isinstance(cell, Estimate) and not cell.is_reliable and not math.isnan(cell.value) for cell in cells
+        )
         return UNRELIABLE_NOTE if marked else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Counts with the same names down and across, shaded by their share of their row; the diagonal is what is right.
+
+    ``corner`` says what the rows and what the columns are.
+
+    Raises:
+        ValueError: If ``counts`` has not one row and one column per name.
+    """
+
+    template: ClassVar[str] = "matrix.html"
+    names: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    caption: str
+    corner: str = ""
+
+    def __post_init__(self) -> None:
+        n = len(self.names)
+        if len(self.counts) != n or any(len(row) != n for row in self.counts):
+            raise ValueError(f"counts must be {n} rows of {n}, got {[len(row) for row in self.counts]}")
+
+    def share(self, row: int, column: int) -> float:
+        """Return a count's share of its row; 0 in a row without any."""
+        return self.counts[row][column] / (sum(self.counts[row]) or 1)
 
 
 @dataclass(frozen=True, slots=True)

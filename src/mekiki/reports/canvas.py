@@ -17,7 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Sheet
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
@@ -30,6 +30,8 @@ Align = Literal["left", "center", "right"]
 
 WIDTH_PX = 400
 LETTER_PX = 12.5
+SMALL_PX = 10.5
+DASHES = (3.0, 2.0)
 INK = "#010203"
 MUTED = "#010204"
 LINE = "#010205"
@@ -112,7 +114,14 @@ class Canvas:
             )
         )
 
-    def line(self, xs: Sequence[float], ys: Sequence[float], color: str = LINE, width_px: float = 1.0) -> None:
+    def line(
+        self,
+        xs: Sequence[float],
+        ys: Sequence[float],
+        color: str = LINE,
+        width_px: float = 1.0,
+        is_dashed: bool = False,
+    ) -> None:
         """Draw a line through points."""
         self._sheet.add_artist(
             Line2D(
@@ -120,9 +129,27 @@ class Canvas:
                 [1 - y / self.height_px for y in ys],
                 color=color,
                 linewidth=width_px,
-                linestyle="-",
+                linestyle=(0, DASHES) if is_dashed else "-",
                 marker="None",
                 solid_capstyle="butt",
+                solid_joinstyle="round",
+                dash_capstyle="butt",
+                dash_joinstyle="round",
+                transform=self._sheet.transFigure,
+            )
+        )
+
+    def dot(self, x: float, y: float, size_px: float, color: str) -> None:
+        """Fill a circle around a point; ``size_px`` is its diameter."""
+        self._sheet.add_artist(
+            Ellipse(
+                (x / self.width_px, 1 - y / self.height_px),
+                size_px / self.width_px,
+                size_px / self.height_px,
+                facecolor=color,
+                edgecolor="none",
+                linewidth=0,
+                zorder=3,  # over lines
                 transform=self._sheet.transFigure,
             )
         )

@@ -66,7 +66,7 @@ def stacked_bars(
             canvas.box(x, middle - BAR_PX / 2, max(width - 0.75, min(width, 0.75)), BAR_PX, SERIES[k % len(SERIES)])
             x += width
         canvas.text(x + GAP_PX * 0.75, middle, format_count(total), color=MUTED)
-    return Figure(canvas.finish(), _bars_alt(counts, series, what), caption, _numbered(table, list(counts), labels))
+    return Figure(canvas.finish(), _bars_alt(counts, series, what), caption, number_rows(table, list(counts), labels))
 
 
 def activity_figure(by_hour: Mapping[str, Sequence[int]], caption: str, what: str = "pictures") -> Figure:
@@ -108,7 +108,15 @@ def activity_figure(by_hour: Mapping[str, Sequence[int]], caption: str, what: st
         x = left + step * hour
         canvas.line([x, x], [height - 28, height - 22], color=LINE)
         canvas.text(x, height - 12, f"{hour}:00" if hour else "0:00", align="center", color=MUTED, size_px=10.5)
-    return Figure(canvas.finish(), _hours_alt(by_hour, what), caption, _numbered(table, list(by_hour), labels))
+    return Figure(canvas.finish(), _hours_alt(by_hour, what), caption, number_rows(table, list(by_hour), labels))
+
+
+def number_rows(table: Table, names: Sequence[str], labels: Sequence[str]) -> Table:
+    """Return the table with its rows numbered where the figure's labels are numbers in place of names."""
+    if not any(label == f"#{n}" != name for n, (name, label) in enumerate(zip(names, labels, strict=True), start=1)):
+        return table
+    rows = tuple((f"#{n}", *row) for n, row in enumerate(table.rows, start=1))
+    return Table((Column("in the figure"), *table.columns), rows, table.caption, table.n_open)
 
 
 def _place_legend(parts: Sequence[str]) -> list[tuple[float, float, str]]:
@@ -139,14 +147,6 @@ def _count_table(counts: Mapping[str, Mapping[str, int]], series: Sequence[str],
         columns.append(Column("all", "count"))
         rows = [(*row, sum(counts[str(row[0])].get(part, 0) for part in series)) for row in rows]
     return Table(tuple(columns), tuple(rows), caption=caption)
-
-
-def _numbered(table: Table, names: Sequence[str], labels: Sequence[str]) -> Table:
-    """Number the rows where the figure shows numbers in place of names."""
-    if not any(label == f"#{n}" != name for n, (name, label) in enumerate(zip(names, labels, strict=True), start=1)):
-        return table
-    rows = tuple((f"#{n}", *row) for n, row in enumerate(table.rows, start=1))
-    return Table((Column("in the figure"), *table.columns), rows, table.caption, table.n_open)
 
 
 def _bars_alt(counts: Mapping[str, Mapping[str, int]], series: Sequence[str], what: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from mekiki.records import Estimate
 from mekiki.reports.blocks import Block, Page, iter_blocks
 from mekiki.reports.fonts import PAGE_FAMILY, PageFonts, embed_fonts
 from mekiki.reports.pictures import Gallery
@@ -84,7 +85,11 @@ def cell_markup(value: Value, kind: ValueKind) -> Markup:
         return Markup("<code>{}</code>").format(name_markup(format_value(value, kind)))
     if isinstance(value, str):
         return name_markup(value)
-    return escape(format_value(value, kind))
+    text = format_value(value, kind)
+    if isinstance(value, Estimate) and " " in text:
+        number, _, interval = text.partition(" ")
+        return Markup('<span class="estimate">{} <span class="note">{}</span></span>').format(number, interval)
+    return escape(text)
 
 
 def _visible(value: Any) -> Any:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+from mekiki.records import Estimate
 
 UNRELIABLE_MARK = "†"
 UNRELIABLE_NOTE = f"{UNRELIABLE_MARK} not reliable: it rests on too few independent groups"
 MISSING = "–"
 
-ValueKind = Literal["text", "code", "count", "share", "percent", "number"]
-"""How a value is written: ``code`` is for paths and ids, ``share`` is 0.91, ``percent`` is 91 %."""
+ValueKind = Literal["text", "code", "count", "share", "percent", "number", "difference"]
+"""How a value is written: ``code`` is for paths and ids, ``share`` is 0.91, ``percent`` 91 %, ``difference`` +0.031."""
 
-NUMBER_KINDS: frozenset[ValueKind] = frozenset({"count", "share", "percent", "number"})
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A share with the ends of its interval, all in [0, 1]; NaN where there was nothing to measure."""
-
-    value: float
-    low: float
-    high: float
-    is_reliable: bool = True
+NUMBER_KINDS: frozenset[ValueKind] = frozenset({"count", "share", "percent", "number", "difference"})
 
 
 Value = str | int | float | bool | Estimate | None
@@ -67,6 +58,25 @@ def format_share(value: float | Estimate) -> str:
         return MISSING
     mark = "" if value.is_reliable else f" {UNRELIABLE_MARK}"
     return f"{_two_decimals(value.value)} ({_two_decimals(value.low)} to {_two_decimals(value.high)}){mark}"
+
+
+def format_difference(value: float | Estimate) -> str:
+    """Return a difference of two shares with its sign and three decimals, with its interval where it has one.
+
+    Only 0 has no sign, so that the side of 0 on which an end lies is always seen. NaN is a dash.
+
+    Example:
+        >>> format_difference(Estimate(0.0312, -0.0004, 0.0655))
+        '+0.031 (−0.000 to +0.066)'
+        >>> format_difference(0.0)
+        '0.000'
+    """
+    if not isinstance(value, Estimate):
+        return _signed(value)
+    if math.isnan(value.value):
+        return MISSING
+    mark = "" if value.is_reliable else f" {UNRELIABLE_MARK}"
+    return f"{_signed(value.value)} ({_signed(value.low)} to {_signed(value.high)}){mark}"
 
 
 def format_percent(share: float) -> str:
@@ -143,6 +153,8 @@ def format_value(value: Value, kind: ValueKind = "text") -> str:
         return "yes" if value else "no"
     if isinstance(value, str):
         return value
+    if kind == "difference":
+        return format_difference(value)
     if isinstance(value, Estimate):
         return format_share(value)
     if kind == "share":
@@ -162,3 +174,10 @@ def _two_decimals(share: float) -> str:
     if 0.995 <= share < 1.0:
         return ">0.99"
     return f"{share:.2f}"
+
+
+def _signed(difference: float) -> str:
+    if math.isnan(difference):
+        return MISSING
+    sign = "+" if difference > 0 else "−" if difference < 0 else ""
+    return f"{sign}{abs(difference):.3f}"
