@@ -44,8 +44,21 @@ INGEST = ("ingest", {"paths": ["in"], "labels": ["in/labels.csv"]})
 FRAMES = ("frames", {"every_n_frames": 10})
 DEDUPE = ("dedupe", {})
 SPLIT = ("split", {"shares": {"train": 0.5, "val": 0.25, "test": 0.25}})
+HALVES = ("split", {"shares": {"train": 0.5, "val": 0.5}})
+SMALL = {"arch": "small-cnn", "arch_options": {"width": 4}, "pretrained": False, "image_size": 32, "epochs": 1}
+TRAINED = (INGEST, FRAMES, DEDUPE, SPLIT, ("train", {**SMALL, "name": "one"}))
+PREDICTED = (*TRAINED, ("predict", {"model": "one"}))
 
 CASES = {
+    "annotate": Case((INGEST, FRAMES), {"annotator": "human:ANN", "labels": ["in/labels.csv"]}),
+    "train": Case((INGEST, FRAMES, DEDUPE, HALVES), SMALL, "in/00.jpg"),
+    "predict": Case(TRAINED, {"model": "one"}, "in/00.jpg"),
+    "ensemble": Case(
+        (*PREDICTED, ("train", {**SMALL, "name": "two", "seed": 7}), ("predict", {"model": "two"})),
+        {"models": ["one", "two"]},
+    ),
+    "tune": Case(PREDICTED, {"model": "one", "cross_fit": 2, "resamples": 100}),
+    "evaluate": Case(PREDICTED, {"models": ["one"], "resamples": 100}),
     "ingest": Case((), INGEST[1], "in/00.jpg"),
     "frames": Case((INGEST,), FRAMES[1], "in/clip0.mp4"),
     "dedupe": Case((INGEST, FRAMES)),
@@ -110,8 +123,11 @@ def words_of(stage: str, workspace: Path) -> list[str]:
     """Return the same as words of a command line."""
     words = [stage, "-w", str(workspace)]
     for name, value in settings_of(stage, workspace).items():
-        if name == "paths":
-            words[1:1] = value
+        if name in ("paths", "model", "models"):
+            words[1:1] = [value] if isinstance(value, str) else value
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no-'}{name.replace('_', '-')}")
             continue
         many = [f"{key}={part}" for key, part in value.items()] if isinstance(value, dict) else value
         for one in many if isinstance(many, list) else [many]:
@@ -174,7 +190,15 @@ def test_a_setting_that_changes_results_makes_a_new_run(stage: str, ready: Path)
         "split": {"seed": 7},
         "export": {"format": "coco"},
         "report": {"title": "another"},
+        "annotate": {"annotator": "import:x"},
+        "train": {"seed": 7},
+        "predict": {"model": "two"},
+        "ensemble": {"name": "another"},
+        "tune": {"objective": "micro-f1"},
+        "evaluate": {"seed": 7},
     }
+    if stage == "predict":
+        run("train", ready, **SMALL, name="two", seed=7)
     first = run(stage, ready, **settings_of(stage, ready))
 
     second = run(stage, ready, **{**settings_of(stage, ready), **changed[stage]})

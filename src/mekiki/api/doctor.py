@@ -21,7 +21,11 @@ CORE = (
 EXTRAS = {
     "heic": ("pillow-heif", "photos of telephones (HEIC)"),
     "hub": ("huggingface_hub", "data sets from a hub"),
-    "train": ("torch", "training"),
+    "train": ("torch", "training and prediction"),
+    "onnx": ("onnxruntime", "models as ONNX, and prediction from them"),
+    "openvino": ("openvino", "faster prediction on a CPU"),
+    "vlm": ("openai", "labels from a vision-language model"),
+    "wandb": ("wandb", "train --wandb"),
 }
 SECRETS = ("OPENAI_API_KEY", "HF_TOKEN")
 VARIABLES = (
@@ -30,6 +34,8 @@ VARIABLES = (
     "HF_HOME",
     "HF_ENDPOINT",
     "HF_HUB_OFFLINE",
+    "TORCH_HOME",
+    "WANDB_MODE",
     "CUDA_VISIBLE_DEVICES",
     "RAY_ADDRESS",
 )

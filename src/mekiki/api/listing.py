@@ -1,4 +1,4 @@
-"""The names that can be given elsewhere: recipes, formats, stages."""
+"""The names that can be given elsewhere: recipes, formats, stages, annotators, backbones, runtimes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,20 @@ from mekiki.api.recipes import shipped_recipes
 from mekiki.api.verbs import STAGES
 from mekiki.dataset.formats.registry import READERS, WRITERS
 from mekiki.errors import UsageError, unknown_name
+from mekiki.stages.export import MODEL_FORMATS
+from mekiki.training.pretrained import TORCHVISION
+
+ABOUT_ANNOTATORS = {
+    "vlm:MODEL": "a vision-language model behind an OpenAI-compatible server",
+    "import:NAME": "label files of another tool or model",
+    "human:NAME": "label files that a person has filled in",
+    "zero-shot:MODEL": "not yet: comes with vectors",
+}
+ABOUT_RUNTIMES = {
+    "torch": "PyTorch, on a processor or a GPU",
+    "onnx": "ONNX Runtime",
+    "openvino": "OpenVINO, on a processor",
+}
 
 
 def known_names(what: str | None = None) -> dict[str, dict[str, str]]:
@@ -28,6 +42,9 @@ def known_names(what: str | None = None) -> dict[str, dict[str, str]]:
         "recipes": _recipes,
         "formats": _formats,
         "stages": _stages,
+        "annotators": lambda: ABOUT_ANNOTATORS,
+        "backbones": _backbones,
+        "runtimes": lambda: ABOUT_RUNTIMES,
     }
     if what is not None and what not in topics:
         raise unknown_name("topic", what, topics)
@@ -65,7 +82,18 @@ def _recipes() -> dict[str, str]:
 def _formats() -> dict[str, str]:
     read, written = set(READERS.names()), set(WRITERS.names())
     ways = {(True, True): "read and written", (True, False): "read", (False, True): "written"}
-    return {name: ways[name in read, name in written] for name in sorted(read | written)}
+    of_items = {name: ways[name in read, name in written] for name in sorted(read | written)}
+    return of_items | dict.fromkeys(MODEL_FORMATS, "written, of a model")
+
+
+def _backbones() -> dict[str, str]:
+    """Return what ``train --arch`` takes; timm's many are not counted one by one."""
+    return {
+        "small-cnn": "a tiny network for machines without GPU or weights",
+        **{name: f"of torchvision, pretrained on ImageNet ({weights})" for name, weights in TORCHVISION.items()},
+        "timm:NAME": "any model of timm, also by its bare name",
+        "python:FILE:CLASS": "a torch module of your own",
+    }
 
 
 def _stages() -> dict[str, str]:

@@ -35,12 +35,14 @@ class RecipeOptions:
         changes: ``STEP.SETTING`` to value.
         skip: Steps to leave out.
         start: The first step to run; those before it are left out.
+        allow_code: Let steps run Python files that they name as ``python:FILE:CLASS``.
     """
 
     paths: Sequence[Path | str] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
     skip: Sequence[str] = ()
     start: str | None = None
+    allow_code: bool = False
 
 
 def shipped_recipes() -> list[str]:
@@ -141,10 +143,22 @@ def plan_recipe(steps: Sequence[Step], options: RecipeOptions) -> list[Step]:
         if taker is None:
             raise UsageError(f"no ingest step is left to take {str(options.paths[0])!r}: leave the paths out")
         values[taker]["paths"] = [str(path) for path in options.paths]
-    planned = [Step(step.step_id, step.stage, values[step.step_id]) for step in left]
+    planned = [_allow_code(Step(step.step_id, step.stage, values[step.step_id]), options) for step in left]
     for step in planned:
         parse_settings(settings_class(step.stage), step.values, step.step_id)
     return planned
+
+
+def _allow_code(step: Step, options: RecipeOptions) -> Step:
+    """Return the step as it may run: a recipe can come from anywhere, so it cannot allow itself to run code."""
+    if "allow_code" in step.values:
+        raise UsageError(f"{step.step_id}: a recipe cannot allow itself to run code: mekiki run … --allow-code does")
+    codes = [value for value in step.values.values() if isinstance(value, str) and value.startswith("python:")]
+    if codes and not options.allow_code:
+        raise UsageError(f"{step.step_id}: {codes[0]} would run that file: read it, then mekiki run … --allow-code")
+    if options.allow_code and "allow_code" in settings_class(step.stage).model_fields:
+        return Step(step.step_id, step.stage, {**step.values, "allow_code": True})
+    return step
 
 
 def _check_lists(paths: Any) -> None:

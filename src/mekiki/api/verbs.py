@@ -18,22 +18,34 @@ from mekiki.registry import Registry
 from mekiki.settings import Settings, parse_settings
 
 if TYPE_CHECKING:
+    from mekiki.stages.annotate import AnnotateSettings
     from mekiki.stages.dedupe import DedupeSettings
+    from mekiki.stages.ensemble import EnsembleSettings
+    from mekiki.stages.evaluate import EvaluateSettings
     from mekiki.stages.export import ExportSettings
     from mekiki.stages.frames import FramesSettings
     from mekiki.stages.ingest import IngestSettings
+    from mekiki.stages.predict import PredictSettings
     from mekiki.stages.report import ReportSettings
     from mekiki.stages.split import SplitSettings
+    from mekiki.stages.train import TrainSettings
+    from mekiki.stages.tune import TuneSettings
 
 STAGES: Registry[Any] = Registry(
     "stage",
     {
+        "annotate": "mekiki.stages.annotate:annotate",
         "dedupe": "mekiki.stages.dedupe:dedupe",
+        "ensemble": "mekiki.stages.ensemble:ensemble",
+        "evaluate": "mekiki.stages.evaluate:evaluate",
         "export": "mekiki.stages.export:export",
         "frames": "mekiki.stages.frames:frames",
         "ingest": "mekiki.stages.ingest:ingest",
+        "predict": "mekiki.stages.predict:predict",
         "report": "mekiki.stages.report:report",
         "split": "mekiki.stages.split:split",
+        "train": "mekiki.stages.train:train",
+        "tune": "mekiki.stages.tune:tune",
     },
 )
 
@@ -83,6 +95,9 @@ def run_stage(
     runner = engine or LocalEngine(told, dry_run=dry_run)
     with ExitStack() as stack:
         needs_workspace = getattr(settings, "needs_workspace", True)
+        resolve = getattr(settings, "resolved", None)
+        if resolve is not None and not needs_workspace:  # a model's name becomes its file; the workspace is only read
+            settings = cast(Settings, resolve(Path(workspace)))
         may_create = stage == "ingest" or not needs_workspace
         is_passing = not needs_workspace or (dry_run and may_create and not has_catalog(Path(workspace)))
         folder = stack.enter_context(TemporaryDirectory(prefix="mekiki-")) if is_passing else workspace
@@ -108,6 +123,36 @@ def dedupe(workspace: Path | str, settings: DedupeSettings | None = None) -> Run
 def split(workspace: Path | str, settings: SplitSettings | None = None) -> RunSummary:
     """Deal out a workspace's items to parts that share nothing, with a certificate."""
     return run_stage("split", workspace, settings)
+
+
+def annotate(workspace: Path | str, settings: AnnotateSettings | None = None) -> RunSummary:
+    """Label the pictures of a workspace: by a vision-language model, by a file, or by a person."""
+    return run_stage("annotate", workspace, settings)
+
+
+def train(workspace: Path | str, settings: TrainSettings | None = None) -> RunSummary:
+    """Train a multi-label classifier on the labelled pictures of a split."""
+    return run_stage("train", workspace, settings)
+
+
+def predict(workspace: Path | str, settings: PredictSettings | None = None) -> RunSummary:
+    """Score pictures with a trained model."""
+    return run_stage("predict", workspace, settings)
+
+
+def ensemble(workspace: Path | str, settings: EnsembleSettings | None = None) -> RunSummary:
+    """Join trained models into one, with weights found on validation."""
+    return run_stage("ensemble", workspace, settings)
+
+
+def tune(workspace: Path | str, settings: TuneSettings | None = None) -> RunSummary:
+    """Find the thresholds at which a model decides."""
+    return run_stage("tune", workspace, settings)
+
+
+def evaluate(workspace: Path | str, settings: EvaluateSettings | None = None) -> RunSummary:
+    """Measure models on a part of a split, with intervals."""
+    return run_stage("evaluate", workspace, settings)
 
 
 def export(workspace: Path | str, settings: ExportSettings | None = None) -> RunSummary:

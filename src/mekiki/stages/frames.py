@@ -16,10 +16,10 @@ from mekiki.engine.run import Engine
 from mekiki.errors import UnreadableError
 from mekiki.intake.files import unchanged_path
 from mekiki.media.images import encode_jpeg
-from mekiki.media.sampling import Sampling, SamplingMode
+from mekiki.media.sampling_settings import SamplingSettings
 from mekiki.media.video import Damage, Frame, VideoReader
 from mekiki.records import Item, Loaded, Result, RunSummary
-from mekiki.settings import Field, PerItemSettings, SpeedOnly
+from mekiki.settings import PerItemSettings, SpeedOnly
 from mekiki.wholefiles import write_whole
 
 FRAME_QUALITY = 95
@@ -30,17 +30,9 @@ DAMAGE = "damage"
 """Attribute of a video that is damaged: what was lost of it."""
 
 
-class FramesSettings(PerItemSettings):
+class FramesSettings(SamplingSettings, PerItemSettings):
     """Take pictures out of the videos of the workspace, each with its real time."""
 
-    sampling: SamplingMode = Field("every-n-frames", description="how frames are chosen")
-    every_n_frames: int = Field(45, ge=1, description="with every-n-frames: keep each n-th frame, the first included")
-    fps: float = Field(1.0, gt=0, description="with fps: frames a second")
-    n_frames: int = Field(10, ge=1, description="with n-frames: frames a video, evenly spaced")
-    scene_threshold: float = Field(
-        0.1, ge=0, le=1, description="with scene: mean difference of pixels that makes a new scene, 0 to 1"
-    )
-    max_frames: int = Field(180, ge=0, description="at most this many frames a video; 0 for no limit")
     batch_size: int = SpeedOnly(16, ge=1, description="frames in one batch, which is one transaction")
 
 
@@ -65,7 +57,7 @@ class FramesWork:
 
     def open(self) -> None:
         """Decide how to sample."""
-        self._sampling = sampling_of(self.settings)
+        self._sampling = self.settings.to_sampling()
 
     def load(self, item: Item) -> Iterator[Loaded]:
         """Decode a video's frames and encode them, here, where there are several threads."""
@@ -105,18 +97,6 @@ def frames(catalog: Catalog, settings: FramesSettings, engine: Engine) -> RunSum
     if not len(videos):
         summary.notes.append("there are no videos in the workspace")
     return summary
-
-
-def sampling_of(settings: FramesSettings) -> Sampling:
-    """Return how frames are chosen."""
-    return Sampling(
-        mode=settings.sampling,
-        every_n=settings.every_n_frames,
-        fps=settings.fps,
-        n_frames=settings.n_frames,
-        scene_threshold=settings.scene_threshold,
-        max_frames=settings.max_frames,
-    )
 
 
 def _frame_file(item: Item, path: Path, frame: Frame) -> FrameFile:

@@ -9,7 +9,8 @@ from mekiki.catalog.items import require_items
 from mekiki.catalog.outgoing import Wanted, gather
 from mekiki.catalog.results import find_split, hash_rows
 from mekiki.catalog.runs import all_failures, list_runs
-from mekiki.engine.run import Engine, Outcome, check_output
+from mekiki.engine.outputs import check_output
+from mekiki.engine.run import Engine, Outcome
 from mekiki.records import PICTURE_KINDS, RunSummary
 from mekiki.reports.blocks import Fact, Page, Section
 from mekiki.reports.gathering import (
@@ -22,6 +23,7 @@ from mekiki.reports.gathering import (
     read_certificates,
     show_nearest,
 )
+from mekiki.reports.model_sections import annotation_sections, model_pages
 from mekiki.reports.page import write_page
 from mekiki.reports.sections.certificate import certificate_section
 from mekiki.reports.sections.counts import counts_section
@@ -53,16 +55,20 @@ def report(catalog: Catalog, settings: ReportSettings, engine: Engine) -> RunSum
         samples, totals = choose_samples(going, settings.seed)
         near, n_inside = find_near(catalog, going, MAX_GROUPS)
         certificates = read_certificates(catalog)
+        models = model_pages(catalog, going.items)
         failures = [*(one for one in all_failures(catalog) if one.stage != "report"), *going.failures.values()]
         sections: list[Section] = [
             counts_section(count_items(catalog, going)),
             samples_section(samples, totals),
+            *annotation_sections(catalog),
             duplicates_section([*find_identical(catalog, going, MAX_GROUPS), *near], n_inside=n_inside),
             *(certificate_section(one, show_nearest(one)) for one in certificates.values()),
+            *models.sections,
             failures_section(failures),
             runs_section(describe_runs(catalog), list_versions()),
         ]
         facts = (
+            *models.facts,
             Fact("pictures", len(going.items), kind="count"),
             Fact("classes", len(going.classes), kind="count"),
             Fact("failed", len(failures), kind="count"),

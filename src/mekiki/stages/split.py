@@ -27,7 +27,8 @@ from mekiki.dataset.formats.reading import LabelFiles, PathRules, read_label_fil
 from mekiki.dataset.groups import describe_atom
 from mekiki.dataset.ids import safe_name
 from mekiki.dataset.splits import DEFAULT_SHARES, SplitOptions, extend_split, fold_atoms, split_atoms
-from mekiki.engine.run import Engine, Outcome, check_output, write_text
+from mekiki.engine.outputs import check_output
+from mekiki.engine.run import Engine, Outcome, write_text
 from mekiki.errors import DataError, UsageError
 from mekiki.intake.given import certify_given, read_given_split
 from mekiki.records import Failure, RunSummary

@@ -1,0 +1,147 @@
+"""Stage ``evaluate``: models measured, with intervals. Reads ``predictions``, ``labels``, ``splits``; writes files.
+
+What is measured, chosen and compared is in `mekiki.training.judging`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import field_validator
+
+from mekiki.catalog.db import Catalog
+from mekiki.catalog.decided import KnownModel, ScoreTable, check_unseen, hash_scores, read_parts
+from mekiki.catalog.judged import describe_mistakes, find_contest
+from mekiki.catalog.results import read_split
+from mekiki.catalog.runs import make_latest
+from mekiki.catalog.scored import Examples
+from mekiki.engine.run import Engine, Outcome
+from mekiki.errors import UsageError, unknown_name
+from mekiki.metrics.intervals import Resampling
+from mekiki.records import RunSummary
+from mekiki.settings import Field, Positional, Settings
+from mekiki.training.deciding import decided, sum_up
+from mekiki.training.judging import (
+    Candidate,
+    MetricName,
+    Question,
+    check_metric,
+    judge,
+    refuse_gates,
+    worst_mistakes,
+)
+from mekiki.training.telling import tell_verdict
+
+TEST_PART = "test"
+
+
+class EvaluateSettings(Settings):
+    """Measure models on a part of a split that they were not trained on, with intervals, and compare them."""
+
+    models: tuple[str, ...] = Positional(
+        (), description="models by name, beginning of id or file (default: all with scores of the part)"
+    )
+    part: str = Field("test", description="part of the split to measure on")
+    against: str | None = Field(None, description="model to compare all with (default: the best single one)")
+    choose_on: str = Field("val", description="part on which the best models are chosen, never test")
+    metric: MetricName = Field("micro_f1", description="by which models are chosen and compared")
+    gate: dict[str, float] = Field(
+        {}, description="exit 4 unless the best model's lower bound of METRIC lies above VALUE"
+    )
+    split: str | None = Field(None, description="whose parts (default: the split that the models were trained on)")
+    resamples: int = Field(2000, ge=100, description="draws of atoms for intervals")
+    seed: int = Field(0, ge=0, description="of the draws")
+
+    @field_validator("gate")
+    @classmethod
+    def _check_gate(cls, gate: dict[str, float]) -> dict[str, float]:
+        return {check_metric(name): least for name, least in gate.items()}
+
+
+def evaluate(catalog: Catalog, settings: EvaluateSettings, engine: Engine) -> RunSummary:
+    """Measure, choose and compare models, unless the same was done before."""
+    if settings.choose_on == TEST_PART:
+        raise UsageError("models are chosen on validation, never on test: leave out --choose-on")
+    contest = find_contest(catalog, settings.models, settings.split, settings.against)
+    split_run_id, classes = contest.split_run_id, contest.models[0].card.class_names
+    parts = _parts(catalog, split_run_id, settings, len(contest.models))
+    examples = read_parts(catalog, split_run_id, classes, parts)
+    table = ScoreTable(catalog, examples)
+    models = contest.with_scores(table, catalog.workspace)
+    raw = {model.name: table.raw(model) for model in models}
+    exposures = {
+        (part, one.name): check_unseen(catalog, one, examples.of_part(part), part) for part in parts for one in models
+    }
+    measured_on = examples.of_part(settings.part)
+
+    def compute(_run_id: str) -> Outcome:
+        candidates = [_candidate(model, raw[model.name], examples, parts) for model in models]
+        choose_on = settings.choose_on if settings.choose_on in parts else None
+        resampling = Resampling(settings.resamples, settings.seed)
+        question = Question(split_run_id, settings.part, choose_on, settings.metric, contest.against, resampling)
+        verdict = judge(candidates, question)
+        best = next(one for one in candidates if one.name == verdict.best_overall)
+        mistakes = describe_mistakes(catalog, worst_mistakes(best, settings.part), measured_on)
+        files = {
+            "metrics.json": verdict.content,
+            "mistakes.json": {"model": best.name, "part": settings.part, "mistakes": mistakes},
+        }
+        extra = {
+            "part": settings.part,
+            "metrics": {name: sum_up(by_part[settings.part]) for name, by_part in verdict.measured.items()},
+            "best_single": verdict.content["best_single"],
+            "best_overall": best.name,
+        }
+        if settings.gate:
+            reasons = refuse_gates(settings.gate, best, settings.part, verdict.measured[best.name][settings.part])
+            if exposures[settings.part, best.name].n_seen:
+                reasons.append(f"it was trained on part {settings.part!r}")
+            extra |= {"gates": dict(settings.gate)}
+            extra |= {"refusal": f"{best.name!r} does not pass: {'; '.join(reasons)}"} if reasons else {}
+        return Outcome(
+            n_selected=len(measured_on),
+            files={name: json.dumps(content, ensure_ascii=False) for name, content in files.items()},
+            extra=extra,
+            notes=[*tell_verdict(verdict.content, settings.part), *_unique(one.note for one in exposures.values())],
+        )
+
+    reads = {
+        "models": " ".join(f"{model.model_id} {model.name}" for model in models),
+        "split": split_run_id,
+        "labels": examples.fingerprint(),
+        "scores": " ".join(hash_scores(raw[model.name]) for model in models),
+    }
+    summary = engine.once(catalog, "evaluate", settings, reads, compute)
+    if not engine.dry_run:
+        make_latest(catalog, summary.run_id)
+    return summary
+
+
+def _parts(catalog: Catalog, split_run_id: str, settings: EvaluateSettings, n_models: int) -> list[str]:
+    """Return the part to measure on, then the one to choose on; a single model needs no choice.
+
+    Raises:
+        UsageError: If the split has no part to choose on, and there is a choice.
+    """
+    known = {row.part for row in read_split(catalog, split_run_id).values()}
+    if settings.choose_on not in known:
+        if n_models > 1 or "choose_on" in settings.model_fields_set:
+            raise unknown_name("part (--choose-on)", settings.choose_on, known - {TEST_PART})
+        return [settings.part]
+    return list(dict.fromkeys((settings.part, settings.choose_on)))
+
+
+def _candidate(model: KnownModel, raw: NDArray[np.float32], examples: Examples, parts: Sequence[str]) -> Candidate:
+    of_part = np.asarray(examples.parts)
+    scored = {}
+    for part in parts:
+        rows = of_part == part
+        scored[part] = decided(model.card, raw[rows], examples.truth[rows], examples.atoms[rows])
+    return Candidate(model.name, model.model_id, model.card, scored)
+
+
+def _unique(notes: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(note for note in notes if note))
