@@ -22,6 +22,11 @@ $(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e .
 	@touch $@
 
+$(VENV)/.train: $(VENV)/.core
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[train]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) torch==2.13.0
 	$(PIP) -e '.[dev]'
@@ -31,7 +36,7 @@ install: $(VENV)/.core  ## create .venv and install mekiki into it
 
 install-dev: $(VENV)/.dev  ## the same with all that tests and checks need
 
-demo: $(VENV)/.core  ## make a small world of photos and clips, run the main job on it, say where the report is
+demo: $(VENV)/.train  ## make a small world of photos and clips, run the main job on it, say where the report is
 	$(BIN)/mekiki demo
 
 test: $(VENV)/.dev  ## run all tests; under ten minutes on two cores

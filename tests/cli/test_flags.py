@@ -104,17 +104,19 @@ EVERY_FLAG = [
 def test_every_setting_of_every_verb_has_its_flag(verb: str, flag: Flag) -> None:
     settings = settings_class(verb)
     words, expected = _example(flag)
+    first = {one.field: "m" for one in flags_of(settings) if one.is_positional and one.shape == "one"}
+    first.pop(flag.field, None)
 
-    values = setting_values(parser_of(settings).parse(words), settings)
+    values = setting_values(parser_of(settings).parse([*first.values(), *words]), settings)
 
-    assert values == {flag.field: expected}
+    assert values == {**first, flag.field: expected}
     assert flag.name == flag.name.lower().replace("_", "-")
 
 
 def _example(flag: Flag) -> tuple[list[str], object]:
     """Return words that give a flag, and what they mean."""
     if flag.is_positional:
-        return ["x"], ["x"]
+        return ["x"], "x" if flag.shape == "one" else ["x"]
     match flag.shape:
         case "switch":
             return [flag.name.replace("--", "--no-", 1)], False
@@ -124,3 +126,30 @@ def _example(flag: Flag) -> tuple[list[str], object]:
             return [flag.name, "x=1"], {"x": "1"}
         case _:
             return [flag.name, "x"], "x"
+
+
+class PaintSettings(Settings):
+    """What to paint with, and where."""
+
+    brush: str = Positional("", description="what to paint with")
+    paths: tuple[str, ...] = Positional((), description="what to paint")
+    output: str = Field("", description="where to")
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        pytest.param(["fine"], {"brush": "fine"}, id="one alone"),
+        pytest.param(["fine", "x", "y"], {"brush": "fine", "paths": ["x", "y"]}, id="one and many"),
+        pytest.param(["fine", "-o", "z", "x"], {"brush": "fine", "paths": ["x"], "output": "z"}, id="flag between"),
+        pytest.param(["-o", "z", "fine", "x"], {"brush": "fine", "paths": ["x"], "output": "z"}, id="flag first"),
+        pytest.param(["fine", "x", "--output=z"], {"brush": "fine", "paths": ["x"], "output": "z"}, id="long form"),
+    ],
+)
+def test_a_single_input_comes_before_many(words: list[str], values: dict[str, Any]) -> None:
+    assert setting_values(parser_of(PaintSettings).parse(words), PaintSettings) == values
+
+
+def test_a_single_input_without_a_default_cannot_be_left_out() -> None:
+    with pytest.raises(UsageError, match=r"the following arguments are required: BRUSH"):
+        parser_of(PaintSettings).parse(["-o", "z"])

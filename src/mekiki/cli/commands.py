@@ -24,13 +24,14 @@ def run_command(words: Sequence[str]) -> int:
     )
     parser.add_argument("--skip", action="append", default=[], metavar="STEP", help="leave a step out; may be repeated")
     parser.add_argument("--from", metavar="STEP", dest="start", help="begin at this step")
+    parser.add_argument("--allow-code", action="store_true", help="let steps run files named as python:FILE:CLASS")
     add_common_flags(parser)
     values = parser.parse(words)
     from mekiki.api.recipes import RecipeOptions, parse_change
     from mekiki.cli.running import Shown, run_and_show
 
     changes = dict(parse_change(word) for word in values.changes)
-    options = RecipeOptions(values.paths, changes, values.skip, values.start)
+    options = RecipeOptions(values.paths, changes, values.skip, values.start, values.allow_code)
     shown = Shown(is_json=values.json, is_quiet=values.quiet, is_verbose=values.verbose, is_dry_run=values.dry_run)
     return run_and_show(values.recipe, values.workspace, options, shown)
 
@@ -73,7 +74,12 @@ def status_command(words: Sequence[str]) -> int:
 def list_command(words: Sequence[str]) -> int:
     """List names that can be used elsewhere."""
     parser = Parser("mekiki list", "List what can be named elsewhere.")
-    parser.add_argument("what", nargs="?", metavar="recipes|formats|stages", help="what to list; all by default")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        metavar="recipes|formats|stages|annotators|backbones|runtimes",
+        help="what to list; all by default",
+    )
     parser.add_argument("--copy", type=Path, metavar="FOLDER", help="copy the shipped recipes and example lists there")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     values = parser.parse(words)

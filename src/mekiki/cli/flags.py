@@ -12,6 +12,9 @@ from mekiki.settings import Flag, Settings, flags_of
 
 DEFAULT_WORKSPACE = "./workspace"
 
+_SHORT = {"output": ("-o",)}
+"""Settings whose flags have a short form too."""
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises our error, in one line with the nearest valid flag."""
@@ -65,13 +68,15 @@ def add_setting_flags(parser: argparse.ArgumentParser, settings: type[Settings])
     """Add a flag for every setting of a class. Flags that are not given leave no trace in the result."""
     for flag in flags_of(settings):
         if flag.is_positional:
-            parser.add_argument(flag.field, nargs="*", metavar=flag.field.upper(), help=flag.description)
+            # A single one, as the MODEL of predict, comes first; it can only be left out if it has a default.
+            nargs = "*" if flag.shape == "many" else "?" if flag.default else None
+            parser.add_argument(flag.field, nargs=nargs, metavar=flag.field.upper(), help=flag.description)
             continue
         options: dict[str, Any] = {"dest": flag.field, "help": _help_of(flag), "default": argparse.SUPPRESS}
         if flag.shape == "switch":
             parser.add_argument(flag.name, action=argparse.BooleanOptionalAction, **options)
         elif flag.shape == "one":
-            parser.add_argument(flag.name, metavar=_metavar(flag), **options)
+            parser.add_argument(*_SHORT.get(flag.field, ()), flag.name, metavar=_metavar(flag), **options)
         else:
             parser.add_argument(flag.name, action="append", metavar=_metavar(flag), **options)
 

@@ -6,7 +6,13 @@ VERBS: dict[str, str] = {
     "ingest": "add photos and videos, and what files say of them",
     "frames": "take pictures out of videos",
     "dedupe": "find near-duplicates",
+    "annotate": "label pictures: by a vision-language model, a file or a person",
     "split": "deal out items to parts that share nothing, with a certificate",
+    "train": "train a multi-label classifier",
+    "predict": "score pictures with a model",
+    "ensemble": "join models into one",
+    "tune": "find the thresholds at which a model decides",
+    "evaluate": "measure models, with intervals",
     "export": "write a format that other tools read",
     "report": "write one HTML page about what is there",
 }
@@ -16,7 +22,7 @@ COMMANDS: dict[str, str] = {
     "run": "run a recipe: a YAML list of steps",
     "demo": "make a small world of photos and clips, and run a recipe on it",
     "status": "count what is in a workspace",
-    "list": "list recipes, formats or stages",
+    "list": "list recipes, formats, stages, annotators, backbones or runtimes",
     "doctor": "say what is installed and what is missing",
     "forget": "delete a run, or an item with all that was made from it",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mekiki.api.verbs import run_stage, settings_class
 from mekiki.cli.flags import Parser, add_common_flags, add_setting_flags, setting_values
@@ -13,6 +14,7 @@ from mekiki.cli.progress import choose_progress
 from mekiki.cli.show import print_json, summary_lines
 from mekiki.errors import printable
 from mekiki.records import RunSummary
+from mekiki.settings import Settings
 
 SOME_FAILED, REFUSED = 3, 4
 
@@ -27,7 +29,7 @@ def run_verb(verb: str, words: Sequence[str]) -> int:
     summary = run_stage(
         verb,
         values.workspace,
-        setting_values(values, settings),
+        _allowing_code(setting_values(values, settings), settings),
         progress=choose_progress(is_quiet=values.quiet),
         dry_run=values.dry_run,
     )
@@ -36,6 +38,14 @@ def run_verb(verb: str, words: Sequence[str]) -> int:
     else:
         print_summary(summary, Path(values.workspace), is_verbose=values.verbose)
     return exit_code(summary)
+
+
+def _allowing_code(values: dict[str, Any], settings: type[Settings]) -> dict[str, Any]:
+    """Return the values with leave to run a program that the user names: who types it means it, unlike a recipe."""
+    names_code = any(isinstance(value, str) and value.startswith("python:") for value in values.values())
+    if names_code and "allow_code" in settings.model_fields:
+        return {"allow_code": True, **values}
+    return values
 
 
 def print_summary(summary: RunSummary, workspace: Path, *, is_verbose: bool) -> None:
