@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+import mekiki
 from videos import RECIPES, make_video
 from workspaces import scene, write_photo, write_text
 
@@ -93,9 +94,104 @@ def test_an_empty_folder_has_no_duplicates(tmp_path: Path) -> None:
     assert run_example("find_duplicates.py", tmp_path) == (0, "", "")
 
 
-@pytest.mark.parametrize("name", ["split_a_folder.py", "check_my_split.py", "find_duplicates.py"])
-def test_without_a_folder_an_example_says_how_to_use_it(name: str) -> None:
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Forty pictures that have nothing in common but a bright square in the foxes' and a dark one in the hares'."""
+    folder = tmp_path / "labelled"
+    folder.mkdir()
+    rows = ["filepath,labels"]
+    for number in range(40):
+        pixels = scene(100 + number, 64, 64).copy()
+        names = [name for name, is_there in (("fox", number % 2), ("hare", number % 3 == 0)) if is_there]
+        pixels[:24, :24] = 255 if "fox" in names else 128
+        pixels[-24:, -24:] = 0 if "hare" in names else 128
+        PillowImage.fromarray(pixels).save(folder / f"{number}.png")
+        rows.append(f"{number}.png,{';'.join(names) or 'unknown'}")
+    write_text(folder / "labels.csv", "\n".join([*rows, ""]))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_network_is_trained_tuned_and_used_without_its_workspace(labelled: Path, tmp_path: Path) -> None:
+    code, out, _ = run_example("train_and_tune.py", labelled, tmp_path / "ws")
+
+    assert code == 0, out
+    assert "trained first, best epoch " in out
+    assert "fox is decided at " in out
+    assert "decided: micro-F1 " in out
+    assert "from too few groups to rely on" in out
+    assert (tmp_path / "ws/reports/report.html").is_file()
+
+    exported = mekiki.export(tmp_path / "ws", mekiki.ExportSettings(format="onnx", model="decided"))
+    write_text(labelled / "broken.png", "no picture")
+    graph = tmp_path / "ws" / exported.outputs["model"]
+    code, out, err = run_example("score_with_onnx.py", graph, labelled / "1.png", labelled / "broken.png")
+
+    assert code == 0
+    assert out.startswith("1.png: ")
+    assert "fox 0." in out
+    assert "hare 0." in out
+    assert "broken.png" in err
+
+
+def test_too_few_pictures_to_train_on_say_what_to_do(tmp_path: Path) -> None:
+    write_photo(tmp_path / "photos/one.jpg", 1)
+    write_text(tmp_path / "photos/labels.csv", "filepath,labels\none.jpg,fox\n")
+
+    code, out, _ = run_example("train_and_tune.py", tmp_path / "photos", tmp_path / "ws")
+
+    assert code == 4
+    assert "3 parts need 3 atoms or more" in out
+
+
+def write_scores(path: Path, shift: float) -> Path:
+    """Write scores of 120 clips of 3 frames; those of foxes are too high, and those of hares too low, by ``shift``."""
+    rng = np.random.default_rng(2)
+    rows = ["group,score_fox,score_hare,score_marten,true_fox,true_hare,true_marten"]
+    for group in range(120):
+        truth = [int(rng.random() < share) for share in (0.5, 0.5, 0.06)]
+        for _ in range(3):
+            logits = [6 * (one - 0.5) + noise * rng.normal() for one, noise in zip(truth, (1.6, 1.6, 0.8), strict=True)]
+            scores = 1 / (1 + np.exp(-np.add(logits, [shift, -shift, 0])))
+            known = [*map(str, truth[:2]), "" if group % 5 == 0 else str(truth[2])]
+            rows.append(",".join([f"clip{group}", *(f"{one:.5f}" for one in scores), *known]))
+    return write_text(path, "\n".join([*rows, ""]))
+
+
+def gain(out: str) -> tuple[float, float]:
+    """Return the ends of the interval of what tuning gained."""
+    return tuple(float(one) for one in out.splitlines()[-1].partition("[")[2].rstrip("]").split(", "))  # type: ignore[return-value]
+
+
+def test_thresholds_gain_where_classes_need_different_ones_and_only_there(tmp_path: Path) -> None:
+    apart = run_example("thresholds_for_my_scores.py", write_scores(tmp_path / "apart.csv", 2.5))
+    alike = run_example("thresholds_for_my_scores.py", write_scores(tmp_path / "alike.csv", 0.0))
+
+    assert (apart[0], alike[0]) == (0, 0)
+    assert "are too few for one of its own" in apart[1]
+    assert gain(apart[1])[0] > 0.03
+    low, high = gain(alike[1])
+    assert low < 0.03
+    assert high < 0.1
+
+
+def test_a_promised_recall_is_said_to_be_kept_or_not(tmp_path: Path) -> None:
+    code, out, _ = run_example("thresholds_for_my_scores.py", write_scores(tmp_path / "scores.csv", 0.0), "0.9")
+
+    assert code == 0
+    assert "recall is promised" in out.splitlines()[0]
+    assert "recall is NOT promised" in out.splitlines()[2]
+
+
+NAMES = [
+    *("split_a_folder.py", "check_my_split.py", "find_duplicates.py"),
+    *("train_and_tune.py", "thresholds_for_my_scores.py", "score_with_onnx.py"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_arguments_an_example_says_how_to_use_it(name: str) -> None:
     code, _, err = run_example(name)
 
     assert code == 1
-    assert f"Usage: python examples/{name} FOLDER" in err
+    assert f"Usage: python examples/{name} " in err
