@@ -261,3 +261,35 @@ def test_a_dry_run_does_not_hide_what_is_wrong_now(workspace: Path, tmp_path: Pa
 
     with pytest.raises(MekikiError, match="there is no file or folder"):
         list(iter_recipe(recipe, workspace, dry_run=True))
+
+
+USER_CODE = """
+steps:
+  - stage: train
+    arch: python:net.py:Net
+  - stage: dedupe
+"""
+
+
+def test_a_recipe_that_names_a_program_runs_only_when_the_user_allows_it() -> None:
+    found = parse_recipe(USER_CODE, "theirs")
+
+    with pytest.raises(UsageError, match=r"train: python:net\.py:Net would run that file: read it, .* --allow-code"):
+        plan_recipe(found, RecipeOptions())
+    planned = plan_recipe(found, RecipeOptions(allow_code=True))
+
+    assert [step.values.get("allow_code") for step in planned] == [True, None]
+
+
+def test_a_program_that_a_change_names_needs_leave_too() -> None:
+    found = parse_recipe("steps: [{stage: train}]", "theirs")
+
+    with pytest.raises(UsageError, match="--allow-code"):
+        plan_recipe(found, RecipeOptions(changes={"train.arch": "python:net.py:Net"}))
+
+
+def test_a_recipe_cannot_allow_itself_to_run_code() -> None:
+    found = parse_recipe("steps: [{stage: predict, model: m, allow_code: true}]", "theirs")
+
+    with pytest.raises(UsageError, match="a recipe cannot allow itself to run code"):
+        plan_recipe(found, RecipeOptions(allow_code=True))
