@@ -13,7 +13,7 @@ import pytest
 from mekiki.errors import BackendError, UsageError
 from mekiki.models.annotators import NoAnswerError, Usage
 from mekiki.models.base import Question
-from mekiki.models.openai_requests import Sampling
+from mekiki.models.openai_requests import Sampling, Shape, degraded
 from mekiki.models.openai_server import OpenAiServer
 from mekiki.models.pricing import Price, Tiles
 from mekiki.models.retries import Pacer, StoppedError
@@ -187,7 +187,7 @@ def test_a_server_of_another_protocol_stops_everything(
 @pytest.mark.parametrize(
     ("fault", "end"),
     [
-        pytest.param("500", "unpaid", id="500"),
+        pytest.param("500", "lost", id="a 500 may come after the model has worked"),
         pytest.param("429", "unpaid", id="429"),
         pytest.param("hang", "lost", id="a time-out may have been paid for"),
         pytest.param("drop", "lost", id="so may a broken connection"),
@@ -300,3 +300,26 @@ def test_what_a_server_repeats_of_key_and_picture_is_left_out(monkeypatch: pytes
     assert "sk-secret" not in str(refused.value)
     assert "base64" not in annotator._server.clean(f"x data:image/jpeg;base64,{'A' * 500} y")
     assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("blame", "output"),
+    [
+        pytest.param("response_format", "object", id="the parameter"),
+        pytest.param("text", "object", id="as Responses calls it"),
+        pytest.param("This image violates the policy: it shows text about a schema", None, id="only words"),
+    ],
+)
+def test_the_format_is_loosened_only_where_it_is_to_blame(blame: str, output: str | None) -> None:
+    following = degraded(Shape("chat", limit="max_tokens"), blame)
+
+    assert (following.output if following else None) == output
+
+
+def test_two_servers_behind_one_gateway_do_not_share_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for path in ("/a/v1", "/b/v1", "/a/v1/"):
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://user:secret@127.0.0.1:9{path}")
+        found.append(OpenAiServer("chat", 1.0).address)
+
+    assert found == ["127.0.0.1:9/a/v1", "127.0.0.1:9/b/v1", "127.0.0.1:9/a/v1"]

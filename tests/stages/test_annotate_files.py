@@ -10,6 +10,8 @@ import pytest
 
 from mekiki.api.verbs import run_stage
 from mekiki.catalog.annotating import agreement_lines
+from mekiki.catalog.db import Catalog
+from mekiki.catalog.results import read_labels
 from mekiki.demo.world import World
 from mekiki.engine.local import LocalEngine
 from mekiki.errors import DataError, UsageError
@@ -212,3 +214,42 @@ def test_what_has_no_kappa_is_said_in_words() -> None:
     pair = {"first": "a", "second": "b", "n_items": 2, "classes": {"fox": {"kappa": nothing, "n": 2, "agreement": 1.0}}}
 
     assert "not defined" in agreement_lines(pair)[1]
+
+
+def test_a_correction_that_is_taken_back_counts_again(workspace: Path, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "in" / "a.jpg", 1)
+    ingest(workspace, photo)
+
+    def import_label(name: str) -> dict[str, str]:
+        table = write_text(tmp_path / f"{name}.csv", f"filepath,label\n{photo},{name}\n")
+        run(
+            "annotate",
+            workspace,
+            annotator="human:c",
+            labels=[str(table)],
+            classes=["fox", "badger"],
+            allow_outside=True,
+        )
+        with Catalog(workspace) as catalog:
+            found = next(iter(read_labels(catalog).values()))
+        return {class_name: state for class_name, (state, _) in found.items()}
+
+    assert import_label("fox") == {"fox": "present", "badger": "absent"}
+    assert import_label("badger") == {"fox": "absent", "badger": "present"}
+    assert import_label("fox") == {"fox": "present", "badger": "absent"}
+
+
+def test_a_dry_run_of_an_earlier_command_changes_nothing(workspace: Path, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "in" / "a.jpg", 1)
+    ingest(workspace, photo)
+    tables_of = {
+        name: write_text(tmp_path / f"{name}.csv", f"filepath,label\n{photo},{name}\n") for name in ("fox", "badger")
+    }
+    settings = {"annotator": "human:c", "classes": ["fox", "badger"], "allow_outside": True}
+    for name in ("fox", "badger"):
+        run("annotate", workspace, **settings, labels=[str(tables_of[name])])
+    before = dump(workspace)
+
+    run_stage("annotate", workspace, {**settings, "labels": [str(tables_of["fox"])]}, dry_run=True)
+
+    assert dump(workspace) == before

@@ -12,6 +12,7 @@ from mekiki.catalog.attributes import read_attributes
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.items import NewItem, class_names, inherited_groups, item_facts, read_groups, select_items
 from mekiki.catalog.results import ANNOTATOR_ORDER, BoxRow, read_boxes, read_captions, read_labels, read_split
+from mekiki.catalog.runs import run_times
 from mekiki.dataset.formats.base import GROUP_KINDS, BoxClaim, OutItem
 from mekiki.errors import UnreadableError
 from mekiki.intake.files import unchanged_path
@@ -116,13 +117,13 @@ def _keep_answers_of(catalog: Catalog, annotator: str | None, attributes: dict[s
 def _label_runs(catalog: Catalog, annotator: str | None) -> dict[str, str]:
     """Return the id of each labelled item to the run whose labels count first; see `iter_labels`."""
     ranks = {name: rank for rank, name in enumerate(reversed(ANNOTATOR_ORDER), start=1)}
-    sequences = dict(catalog.rows("SELECT run_id, sequence FROM runs"))
+    times = run_times(catalog)
     where, parameters = ("WHERE annotator = ?", (annotator,)) if annotator else ("", ())
-    best: dict[str, tuple[int, int, str]] = {}
+    best: dict[str, tuple[int, str, str]] = {}
     for item_id, who, run_id in catalog.rows(
         f"SELECT DISTINCT item_id, annotator, run_id FROM labels {where}", parameters
     ):
-        rank = (ranks.get(who.partition(":")[0], 0), sequences.get(run_id, 0), run_id)
+        rank = (ranks.get(who.partition(":")[0], 0), times.get(run_id, ""), run_id)
         best[item_id] = max(best.get(item_id, rank), rank)
     return {item_id: run_id for item_id, (_, _, run_id) in best.items()}
 

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import cast
 
 from mekiki.catalog.db import Catalog, Transaction
+from mekiki.catalog.runs import run_times
 from mekiki.errors import DataError, unknown_name
 from mekiki.records import LabelState
 
@@ -101,17 +102,17 @@ def iter_labels(
         annotator: Only what this one said.
     """
     ranks = {name: rank for rank, name in enumerate(reversed(ANNOTATOR_ORDER), start=1)}
-    sequences = dict(catalog.rows("SELECT run_id, sequence FROM runs"))
+    times = run_times(catalog)
     where, parameters = ("WHERE annotator = ?", (annotator,)) if annotator else ("", ())
     sql = (
         f"SELECT item_id, class_name, annotator, state, confidence, run_id FROM labels {where} "
         "ORDER BY item_id, annotator, class_name, run_id"
     )
     for item_id, rows in groupby(catalog.rows(sql, parameters), key=itemgetter(0)):
-        best: dict[str, tuple[int, int]] = {}
+        best: dict[str, tuple[int, str]] = {}
         words: dict[str, tuple[LabelState, float]] = {}
         for _, name, who, state, confidence, run_id in rows:
-            rank = (ranks.get(who.partition(":")[0], 0), sequences.get(run_id, 0))
+            rank = (ranks.get(who.partition(":")[0], 0), times.get(run_id, ""))
             if rank >= best.get(name, rank):
                 best[name] = rank
                 words[name] = (cast(LabelState, state), confidence)

@@ -82,6 +82,11 @@ def runs_of(catalog: Catalog, stage: str) -> list[Run]:
     return list_runs(catalog, "stage = ?", (stage,))
 
 
+def run_times(catalog: Catalog) -> dict[str, str]:
+    """Return run id to when it counts from: when its command was last done, or given if it is not finished."""
+    return dict(catalog.rows("SELECT run_id, coalesce(finished_at, started_at) FROM runs"))
+
+
 def latest_run(catalog: Catalog, stage: str) -> Run | None:
     """Return the stage's run that finished last, or None."""
     finished = [run for run in runs_of(catalog, stage) if run.finished_at]

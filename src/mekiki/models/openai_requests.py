@@ -115,7 +115,7 @@ _CHANGES: tuple[tuple[str, Callable[[Shape], Shape | None]], ...] = (
     (r"\bstore\b", _without("store")),
     (r"\bdetail\b", _without("detail")),
     (
-        r"response_format|json_?schema|json_?object|text\.?format|\btext\b|structured|guided|grammar|schema",
+        r"^text$|response_format|json_?schema|json_?object|text\.?format|structured.?output|guided|grammar",
         _less_output,
     ),
 )

@@ -62,6 +62,10 @@ class TryAgainError(Exception):
         self.is_unreachable = is_unreachable
 
 
+TURNED_AWAY = (409, 425, 429, 503)
+"""Statuses that a server gives before it works; a gateway's 502 or 504, or a 500, may come after it has worked."""
+
+
 class RejectedError(Exception):
     """A call that this server will never answer, while it may answer others."""
 
@@ -82,6 +86,8 @@ class OpenAiServer:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"OPENAI_BASE_URL is no address: it begins with {self.url[:8]!r}, not http:// or https://")
         self.host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+        self.address = f"{self.host}{parts.path.rstrip('/')}"
+        """Host and path, without user, password and query: two servers behind one gateway are two."""
         self._is_openai = parts.hostname == urlsplit(DEFAULT_URL).hostname
         self._is_auto = api == "auto"
         first: Literal["responses", "chat"] = "responses" if self._is_openai else "chat"
@@ -164,7 +170,11 @@ class OpenAiServer:
             self._other_protocol(shape, message)
             return
         if status in (408, 409, 425, 429) or status >= 500:
-            raise TryAgainError(f"status {status}: {message}", wait_s=retry_after_s(error.response.headers))
+            raise TryAgainError(
+                f"status {status}: {message}",
+                wait_s=retry_after_s(error.response.headers),
+                is_unpaid=status in TURNED_AWAY,
+            )
         following = degraded(shape, said.blame) if status in (400, 422) else None
         if following is None:
             raise RejectedError(f"refused with status {status}: {message}")

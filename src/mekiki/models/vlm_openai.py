@@ -203,5 +203,5 @@ class VlmAnnotator:
             "system": self._prompt.system,
             "user": self._prompt.user,
             "schema": self._prompt.schema,
-            "host": self._server.host,
+            "host": self._server.address,
         }

@@ -133,7 +133,8 @@ def annotate(catalog: Catalog, settings: AnnotateSettings, engine: Engine) -> Ru
     items = select_items(catalog, settings.kind)
     if engine.dry_run:
         return estimate_calls(catalog, settings, annotator, items)
-    return ask_about(catalog, settings, annotator, items, engine, AskOptions(settings.concurrency, settings.max_cost))
+    options = AskOptions(settings.concurrency, settings.max_cost)
+    return _latest(catalog, engine, ask_about(catalog, settings, annotator, items, engine, options))
 
 
 def make_vlm(settings: AnnotateSettings, vocabulary: Vocabulary) -> VlmAnnotator:
@@ -204,7 +205,7 @@ def _import(catalog: Catalog, settings: AnnotateSettings, engine: Engine) -> Run
         failures=refused,
     )
     reads = {"labels": files.fingerprint(), "items": plan.fingerprint()}
-    return _latest(catalog, engine.once(catalog, "annotate", settings, reads, lambda _run_id: outcome))
+    return _latest(catalog, engine, engine.once(catalog, "annotate", settings, reads, lambda _run_id: outcome))
 
 
 def _notes_on(plan: ImportPlan) -> list[str]:
@@ -242,10 +243,13 @@ def _agree(catalog: Catalog, settings: AnnotateSettings, engine: Engine) -> RunS
             notes = ["no two annotators have labelled the same item"]
         return Outcome(len(opinions.item_ids), files={"agreement.json": text}, extra={"pairs": pairs}, notes=notes)
 
-    return _latest(catalog, engine.once(catalog, "annotate", settings, {"labels": opinions.fingerprint()}, compute))
+    return _latest(
+        catalog, engine, engine.once(catalog, "annotate", settings, {"labels": opinions.fingerprint()}, compute)
+    )
 
 
-def _latest(catalog: Catalog, summary: RunSummary) -> RunSummary:
-    if "dry_run" not in summary.extra:
+def _latest(catalog: Catalog, engine: Engine, summary: RunSummary) -> RunSummary:
+    """Let the words of a run count again, since its command was given again."""
+    if not engine.dry_run:
         make_latest(catalog, summary.run_id)
     return summary

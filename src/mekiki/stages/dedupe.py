@@ -71,7 +71,7 @@ def dedupe(catalog: Catalog, settings: DedupeSettings, engine: Engine) -> RunSum
         )
 
     summary = engine.once(catalog, "dedupe", settings, {"pictures": pictures.fingerprint()}, compute)
-    if "dry_run" not in summary.extra:
+    if not engine.dry_run:
         make_latest(catalog, summary.run_id)
     return summary
 

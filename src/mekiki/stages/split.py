@@ -105,7 +105,7 @@ def split(catalog: Catalog, settings: SplitSettings, engine: Engine) -> RunSumma
         "file": files.fingerprint() if files is not None else "",
     }
     summary = engine.once(catalog, "split", settings, reads, compute)
-    if "dry_run" not in summary.extra:
+    if not engine.dry_run:
         make_latest(catalog, summary.run_id)
     return summary
 
