@@ -198,20 +198,18 @@ class _Batches(Generic[ItemT]):
         size = self._settings.batch_size
         self._work.open()
         n_threads = self._work.n_threads if isinstance(self._work, WaitingWork) else self._settings.workers
-        pieces = ReadAhead(self._work.load, n_threads, size).pieces(items)
+        reader = ReadAhead(self._work.load, n_threads, size)
         with InterruptFlag() as interrupt:
             try:
-                for piece in pieces:
+                for piece in reader.pieces(items, lambda: interrupt.is_set):
                     self._add(piece)
                     if len(self._loaded) >= size or len(self._ended) >= size:
                         self._flush()
-                    if interrupt.is_set:
-                        break
                 self._flush()
             finally:
                 if isinstance(self._work, WaitingWork):
                     self._work.stop()
-                pieces.close()  # type: ignore[attr-defined]
+                reader.close()
             if interrupt.is_set:
                 raise InterruptedRunError(
                     f"{self._summary.stage} interrupted: {self._summary.n_written} items done now, "

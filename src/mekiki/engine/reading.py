@@ -63,31 +63,36 @@ class ReadAhead(Generic[ItemT]):
         self._max_begun = 2 * n_threads
         self._threads = [threading.Thread(target=self._read, daemon=True) for _ in range(n_threads)]
 
-    def pieces(self, items: Iterator[ItemT]) -> Iterator[Piece[ItemT]]:
-        """Yield the pieces of all items. Closing the iterator stops the threads."""
+    def pieces(self, items: Iterator[ItemT], should_stop: Callable[[], bool]) -> Iterator[Piece[ItemT]]:
+        """Yield the pieces of all items, or fewer when told to stop, also while nothing comes. Call `close` then."""
         for thread in self._threads:
             thread.start()
         n_begun = 0
-        try:
-            while True:
-                while n_begun < self._max_begun:
-                    item = next(items, None)
-                    if item is None:
-                        break
-                    self._tasks.put(item)
-                    n_begun += 1
-                if n_begun == 0:
-                    return
-                piece = self._pieces.get()
-                if piece.bug is not None:
-                    raise piece.bug
-                n_begun -= piece.loaded is None
-                yield piece
-        finally:
-            self._stop.set()
-            for _ in self._threads:
-                self._tasks.put(None)
-            for thread in self._threads:
+        while not should_stop():
+            while n_begun < self._max_begun:
+                item = next(items, None)
+                if item is None:
+                    break
+                self._tasks.put(item)
+                n_begun += 1
+            if n_begun == 0:
+                return
+            try:
+                piece = self._pieces.get(timeout=POLL_S)
+            except queue.Empty:
+                continue
+            if piece.bug is not None:
+                raise piece.bug
+            n_begun -= piece.loaded is None
+            yield piece
+
+    def close(self) -> None:
+        """Let threads begin nothing more, and wait for what they have begun."""
+        self._stop.set()
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            if thread.ident is not None:
                 thread.join()
 
     def _read(self) -> None:
