@@ -22,11 +22,11 @@ def main(model: Path, pictures: list[Path]) -> int:
     card = classifier.card
     for path in pictures:
         try:
-            image = read_image(path, at_least_px=classifier.at_least_px())
+            prepared = classifier.prepare(lambda px, path=path: read_image(path, at_least_px=px))
         except UnreadableError as error:
             print(error, file=sys.stderr)
             continue
-        scores = card.finish(classifier.score([classifier.prepare(image)]))  # (1, C); `finish` applies the calibration
+        scores = card.finish(classifier.score([prepared]))  # (1, C); `finish` applies the calibration
         pairs = list(zip(card.class_names, card.decide(scores)[0], strict=True))
         decided = ", ".join(name for name, is_present in pairs if is_present) or "unknown"
         told = ", ".join(f"{name} {score:.3f}" for name, score in zip(card.class_names, scores[0], strict=True))

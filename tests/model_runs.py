@@ -75,7 +75,9 @@ def evaluated(name: str, micro_f1: float, kind: str = "network", gain: float | N
         "thresholds": THRESHOLDS,
         "objective": None if gain is None else "macro-f1",
         "tuned_on": [] if gain is None else ["val"],
-        "choice": {"value": micro_f1, "is_cross_fitted": gain is not None},
+        "searched_on": [],
+        "flattered_by": [],
+        "choice": {"value": micro_f1, "is_cross_fitted": gain is not None, "flattered_by": []},
         "parts": {"val": metrics(micro_f1 + 0.01), "test": metrics(micro_f1)},
         "half": half,
     }

@@ -86,4 +86,18 @@ def write_user_module(folder: Path, text: str = USER_MODULE, name: str = "nets.p
     return f"python:{path}:Tiny"
 
 
+def changed_graph(graph: Path, to: Path) -> Path:
+    """Write a graph with other weights and the same card, as quantising or pruning it does."""
+    import onnx
+    from onnx import numpy_helper
+
+    content = onnx.load(graph)
+    for one in content.graph.initializer:
+        weights = numpy_helper.to_array(one)
+        if weights.dtype == np.float32:
+            one.CopyFrom(numpy_helper.from_array(weights * np.float32(0.5), one.name))
+    onnx.save(content, to)
+    return to
+
+
 NO_RESIZE = Preprocessing(resize="none", resize_hw=(32, 32), crop_hw=(32, 32))

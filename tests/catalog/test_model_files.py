@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from mekiki.catalog.db import Catalog
-from mekiki.catalog.model_files import locate_model, locate_model_beside
+from mekiki.catalog.model_files import CODE_PLACE, TRAINED_NAME, locate_model, locate_model_beside
 from mekiki.catalog.models import ModelRow, write_models
+from mekiki.catalog.runs import start_run
 from mekiki.errors import DataError, UsageError
+from mekiki.media.preprocessing import Preprocessing
+from mekiki.training.card import CARD_KEY, ModelCard
+from mekiki.training.user_code import code_place
 from workspaces import dump, write_text
 
 
@@ -39,12 +44,72 @@ def test_a_path_is_the_workspaces_own_only_if_its_model_is_known_there(workspace
         assert not locate_model(catalog, str(other)).is_own
 
 
+def save(workspace: Path, name: str, *archs: str) -> Path:
+    """Write a model of the workspace's own: a network, or an ensemble where there are several backbones."""
+    how = Preprocessing(resize_hw=(8, 8), crop_hw=(8, 8))
+    networks = tuple(ModelCard(name=arch, arch=arch, class_names=("fox",), preprocessing=how) for arch in archs)
+    joined = {"kind": "ensemble", "members": networks, "weights": (1 / len(archs),) * len(archs)}
+    card = ModelCard(name=name, class_names=("fox",), **joined) if len(archs) > 1 else networks[0]
+    header = json.dumps({"__metadata__": {CARD_KEY: card.to_json()}}).encode()
+    path = workspace / "models" / f"{name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with Catalog(workspace) as catalog, catalog.transaction("train", name) as transaction:
+        write_models(transaction, [ModelRow(name, name, name, path)])
+    return path
+
+
+def leave_training(workspace: Path, run_id: str, content: str) -> None:
+    write_text(workspace / "runs" / run_id / TRAINED_NAME, content)
+    with Catalog(workspace) as catalog, catalog.transaction("train", run_id) as transaction:
+        start_run(transaction, {"run_id": run_id, "stage": "train", "settings": {}, "identity": "", "reads": {}})
+
+
+def test_programs_are_trusted_where_a_training_of_the_workspace_ran_them(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ours, theirs = f"python:{tmp_path}/ours.py:Net", "python:theirs.py:Net"
+    known = {"plain": ("resnet18",), "mine": (ours,), "same": ("python:ours.py:Other",), "theirs": (theirs,)}
+    known |= {"both": (ours, theirs), "safe": ("resnet18", ours)}
+    paths = {name: save(workspace, name, *archs) for name, archs in known.items()}
+
+    def trusted() -> set[str]:
+        with Catalog(workspace) as catalog:
+            found = {name: locate_model(catalog, name) for name in paths}
+            assert all(one.is_own and one == locate_model(catalog, str(one.path)) for one in found.values())
+        return {name for name, one in found.items() if one.is_trusted}
+
+    assert trusted() == {"plain"}
+    leave_training(workspace, "damaged", "no JSON")
+    leave_training(workspace, "list", "[]")
+    leave_training(workspace, "plain-run", "{}")
+    assert trusted() == {"plain"}
+    leave_training(workspace, "run", json.dumps({CODE_PLACE: code_place(ours)}))
+    assert trusted() == {"plain", "mine", "same", "safe"}
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    assert trusted() == {"plain", "mine", "safe"}
+    copied = tmp_path / "copy.safetensors"
+    copied.write_bytes(paths["mine"].read_bytes())
+    with Catalog(workspace) as catalog:
+        assert not locate_model(catalog, str(copied)).is_trusted
+
+
+def test_a_file_that_is_no_card_or_names_no_file_is_not_trusted(workspace: Path, own: Path) -> None:
+    save(workspace, "odd", "python:nothing")
+    save(workspace, "zero", "python:a\0b.py:Net")
+
+    with Catalog(workspace) as catalog:
+        assert not any(locate_model(catalog, name).is_trusted for name in ("resnet18", "odd", "zero"))
+
+
 def test_a_file_needs_no_workspace(tmp_path: Path) -> None:
     file = write_text(tmp_path / "m.pt", "")
 
     found = locate_model_beside(tmp_path / "nowhere", str(file))
 
-    assert (found.path, found.is_own) == (file, False)
+    assert (found.path, found.is_own, found.is_trusted) == (file, False, False)
     assert not (tmp_path / "nowhere").exists()
 
 

@@ -21,11 +21,12 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         yield opened
 
 
-def begin(catalog: Catalog, stage: str, run_id: str, identity: str = "") -> None:
+def begin(catalog: Catalog, stage: str, run_id: str, identity: str = "", *, is_finished: bool = True) -> None:
     run = {"run_id": run_id, "stage": stage, "settings": {}, "identity": identity, "reads": {}}
     with catalog.transaction(stage) as transaction:
         start_run(transaction, run)
-        finish_run(catalog, transaction, run_id, {})
+        if is_finished:
+            finish_run(catalog, transaction, run_id, {})
 
 
 def add(catalog: Catalog, run_id: str, model_id: str, name: str) -> None:
@@ -64,15 +65,18 @@ def test_what_is_no_model_is_said_with_the_nearest(catalog: Catalog) -> None:
         find_model(catalog, "abcd")
 
 
-def test_scores_come_back_as_they_were_and_the_later_run_counts(catalog: Catalog) -> None:
+def test_scores_come_back_as_they_were_run_by_run_the_latest_finished_first(catalog: Catalog) -> None:
     predict(catalog, "p1", "s1 torch fp32", {"i1": [0.1, 0.9], "i2": [0.3, 0.4]})
     predict(catalog, "p2", "s1 onnx fp32", {"i2": [0.5, 0.6]})
     predict(catalog, "p3", "s10 torch fp32", {"i1": [0.0, 0.0]})
-    runs = predict_runs(catalog, "s1")
-    assert runs == ["p2", "p1"]
-    found = read_predictions(catalog, runs, ("b", "a"))
-    assert found["i1"].tolist() == np.array([0.9, 0.1], np.float32).tolist()
-    assert found["i2"].tolist() == np.array([0.6, 0.5], np.float32).tolist()
+    begin(catalog, "predict", "p4", "s1 openvino fp32", is_finished=False)
+    assert predict_runs(catalog, "s1") == ["p2", "p1"]
+    first, second = (read_predictions(catalog, run_id, ("b", "a")) for run_id in ("p1", "p2"))
+    assert first["i1"].tolist() == np.array([0.9, 0.1], np.float32).tolist()
+    assert first["i2"].tolist() == np.array([0.4, 0.3], np.float32).tolist()
+    assert {item_id: row.tolist() for item_id, row in second.items()} == {
+        "i2": np.array([0.6, 0.5], np.float32).tolist()
+    }
 
 
 def test_only_predict_writes_predictions_and_only_trainers_write_models(catalog: Catalog) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mekiki.catalog.db import PAGE_ROWS, Catalog
 from mekiki.catalog.predictions import write_predictions
+from mekiki.catalog.runs import finish_run, start_run
 from mekiki.catalog.score_pages import iter_scores, run_of_identity, scores_of
 
 CLASSES = ("fox", "cat")
@@ -54,3 +55,12 @@ def test_only_items_that_have_scores_are_found(catalog: Catalog) -> None:
 
 def test_a_run_is_found_by_its_whole_identity(catalog: Catalog) -> None:
     assert run_of_identity(catalog, "abc torch fp32") is None
+    for run_id, is_finished in (("first", True), ("last", True), ("killed", False)):
+        run = {"run_id": run_id, "stage": "predict", "settings": {}, "identity": "abc torch fp32", "reads": {}}
+        with catalog.transaction("predict") as transaction:
+            start_run(transaction, run)
+            if is_finished:
+                finish_run(catalog, transaction, run_id, {})
+
+    assert run_of_identity(catalog, "abc torch fp32") == "last"
+    assert run_of_identity(catalog, "abc onnx fp32") is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,12 +68,41 @@ def test_scores_are_in_the_rows_of_the_examples_and_a_missing_one_is_no_silence(
         with pytest.raises(DataError, match=r"11 of 11 pictures have no scores of model 'net', .*: mekiki predict net"):
             read_scores(catalog, "s1", "net", found)
         scores = {item_id: np.array([row / 100, 0.5], np.float32) for row, item_id in enumerate(ids)}
-        with catalog.transaction("predict", "p1") as transaction:
-            start_run(
-                transaction,
-                {"run_id": "p1", "stage": "predict", "settings": {}, "identity": "s1 torch fp32", "reads": {}},
-            )
-            write_predictions(transaction, ("fox", "cat"), list(scores.items())[::-1])
-            finish_run(catalog, transaction, "p1", {})
+        store(catalog, "p1", "s1 torch fp32", scores)
         got = read_scores(catalog, "s1", "net", found.take([4, 2]))
+        assert read_scores(catalog, "s1", "net", found.take([])).shape == (0, 2)
     assert got.tolist() == [scores[ids[4]].tolist(), scores[ids[2]].tolist()]
+
+
+def store(catalog: Catalog, run_id: str, identity: str, scores: dict[str, Any], *, is_finished: bool = True) -> None:
+    """Leave what a run of ``predict`` leaves."""
+    with catalog.transaction("predict", run_id) as transaction:
+        run = {"run_id": run_id, "stage": "predict", "settings": {}, "identity": identity, "reads": {}}
+        start_run(transaction, run)
+        write_predictions(transaction, ("fox", "cat"), list(scores.items())[::-1])
+        if is_finished:
+            finish_run(catalog, transaction, run_id, {})
+
+
+def test_scores_are_all_of_one_run_the_latest_finished_that_has_every_picture(workspace: Path, tmp_path: Path) -> None:
+    with Catalog(shutil.copytree(workspace, tmp_path / "ws")) as catalog:
+        found = read_examples(catalog, require_split(catalog, None))
+        ids = [item.item_id for item in found.items]
+
+        def say(run_id: str, runtime: str, score: float, n: int, *, is_finished: bool = True) -> None:
+            scores = {item_id: np.array([score, score], np.float32) for item_id in ids[:n]}
+            store(catalog, run_id, f"s2 {runtime} fp32", scores, is_finished=is_finished)
+
+        say("a", "torch", 0.25, 4)
+        say("b", "onnx", 0.5, 8)
+        with pytest.raises(DataError, match=r"3 of 11 pictures have no scores of model 'net', .*: mekiki predict net"):
+            read_scores(catalog, "s2", "net", found)
+        say("c", "openvino", 0.75, 11, is_finished=False)
+        with pytest.raises(DataError, match="3 of 11 pictures"):
+            read_scores(catalog, "s2", "net", found)
+        say("d", "torch", 1, 11)
+        say("e", "torch", 0, 3)
+
+        assert set(read_scores(catalog, "s2", "net", found).ravel().tolist()) == {1}
+        assert set(read_scores(catalog, "s2", "net", found.take([0, 2])).ravel().tolist()) == {0}
+        assert set(read_scores(catalog, "s2", "net", found.take([0, 3])).ravel().tolist()) == {1}

@@ -11,6 +11,7 @@ import torch
 
 from classifiers import CLASSES, make_ensemble, make_model
 from mekiki.errors import BackendError, UsageError
+from mekiki.media.preprocessing import at_hand
 from mekiki.models.base import Classifier
 from mekiki.models.classify import CLASSIFIERS, open_classifier
 from mekiki.models.opening import Opening
@@ -59,7 +60,7 @@ def test_no_picture_gives_no_row(classifier: Classifier) -> None:
 
 
 def test_scores_are_one_row_per_picture_within_0_and_1(classifier: Classifier, images: list[Image]) -> None:
-    scores = classifier.score([classifier.prepare(image) for image in images])
+    scores = classifier.score([classifier.prepare(at_hand(image)) for image in images])
 
     assert (scores.shape, scores.dtype) == ((5, len(CLASSES)), np.float32)
     assert ((scores >= 0) & (scores <= 1)).all()
@@ -67,14 +68,14 @@ def test_scores_are_one_row_per_picture_within_0_and_1(classifier: Classifier, i
 
 
 def test_softmax_scores_add_up_to_one_and_no_others(classifier: Classifier, images: list[Image]) -> None:
-    scores = classifier.score([classifier.prepare(image) for image in images])
+    scores = classifier.score([classifier.prepare(at_hand(image)) for image in images])
 
     is_one = np.allclose(scores.sum(axis=1), 1, atol=1e-5)
     assert is_one == (classifier.card.activation == "softmax")
 
 
 def test_batches_and_their_order_change_nothing(classifier: Classifier, images: list[Image]) -> None:
-    prepared = [classifier.prepare(image) for image in images]
+    prepared = [classifier.prepare(at_hand(image)) for image in images]
     together = classifier.score(prepared)
 
     single = np.concatenate([classifier.score([one]) for one in prepared])
@@ -85,10 +86,10 @@ def test_batches_and_their_order_change_nothing(classifier: Classifier, images: 
 
 
 def test_scores_of_one_batch_outlive_the_next(classifier: Classifier, images: list[Image]) -> None:
-    first = classifier.score([classifier.prepare(images[0])])
+    first = classifier.score([classifier.prepare(at_hand(images[0]))])
     kept = first.copy()
 
-    classifier.score([classifier.prepare(image) for image in images[1:]])
+    classifier.score([classifier.prepare(at_hand(image)) for image in images[1:]])
 
     assert (first == kept).all()
 
@@ -97,10 +98,10 @@ def test_threads_may_prepare_at_once_and_leave_the_picture_alone(classifier: Cla
     before = [image.copy() for image in images]
 
     with ThreadPoolExecutor(4) as threads:
-        prepared = list(threads.map(classifier.prepare, images * 4))
+        prepared = list(threads.map(classifier.prepare, map(at_hand, images * 4)))
 
     for number, one in enumerate(prepared):
-        for array, expected in zip(one, classifier.prepare(images[number % 5]), strict=True):
+        for array, expected in zip(one, classifier.prepare(at_hand(images[number % 5])), strict=True):
             assert (array == expected).all()
     assert all((image == kept).all() for image, kept in zip(images, before, strict=True))
 
@@ -115,10 +116,21 @@ def test_it_agrees_with_torch(classifier: Classifier, files: dict[str, Path], im
     path = next(path for path in files.values() if read_card(path) == classifier.card)
     expected = open_classifier(Opening(path, "torch", "cpu"))
 
-    scores = classifier.score([classifier.prepare(image) for image in images])
+    scores = classifier.score([classifier.prepare(at_hand(image)) for image in images])
 
-    assert classifier.at_least_px() == expected.at_least_px()
-    assert np.abs(scores - expected.score([expected.prepare(image) for image in images])).max() < TOLERANCE
+    assert np.abs(scores - expected.score([expected.prepare(at_hand(image)) for image in images])).max() < TOLERANCE
+
+
+def test_it_asks_for_a_picture_once_for_each_size_that_its_networks_want(classifier: Classifier) -> None:
+    asked: list[int | None] = []
+
+    def read(px: int | None) -> Image:
+        asked.append(px)
+        return scene(px or 0)
+
+    classifier.prepare(read)
+
+    assert asked == ([64, 96] if classifier.card.kind == "ensemble" else [64])
 
 
 def test_a_device_that_does_not_exist_is_refused(runtime: str, files: dict[str, Path]) -> None:

@@ -52,6 +52,9 @@ def test_tables_of_any_format_name_files_in_their_order(photos: Path) -> None:
     table = write_text(photos / "t.csv", "filepath,label\ndeep/c.jpg,fox\ngone.jpg,fox\nb.jpg,cat\n")
     lines = write_text(photos / "metadata.jsonl", '{"file_name": "a.jpg", "text": "An animal."}\n')
 
+    files = GivenFiles([str(table), f"{photos}/deep/../metadata.jsonl"])
+    assert table in files
+    assert lines in files
     assert names(GivenFiles([str(table), str(lines)])) == ["c.jpg", "gone.jpg", "b.jpg", "a.jpg"]
 
 

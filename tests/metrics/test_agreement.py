@@ -100,3 +100,25 @@ def test_nobody_asked_is_no_error() -> None:
 def test_arrays_that_do_not_belong_together(second: NDArray[np.int8], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         cohen_kappa(np.zeros((3, 2), np.int8), second, np.arange(3), FEW)
+
+
+def test_kappa_below_zero_has_an_interval_below_zero() -> None:
+    first = np.random.default_rng(0).integers(0, 2, (40, 1)).astype(np.int8)
+    second = 1 - first
+    second[:2] = first[:2]
+
+    kappa = cohen_kappa(first, second.astype(np.int8), np.arange(40), FEW)[0].kappa
+
+    assert kappa.value < -0.8
+    assert kappa.high < -0.5
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_full_agreement_and_its_opposite_are_not_certain(sign: int) -> None:
+    first = np.random.default_rng(0).integers(0, 2, (40, 1)).astype(np.int8)
+    second = first if sign == 1 else (1 - first).astype(np.int8)
+
+    kappa = cohen_kappa(first, second, np.arange(40), FEW)[0].kappa
+
+    assert kappa.value == pytest.approx(sign, abs=0.05)
+    assert 0.02 < kappa.high - kappa.low < 0.5

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score
 
 from clustered import make_clustered
-from mekiki.metrics.ensembles import Objective, combine, search_weights, select_greedily
+from mekiki.metrics.ensembles import Objective, combine, cross_combine, search_weights, select_greedily
 
 OBJECTIVES: tuple[Objective, ...] = ("micro-f1", "macro-f1", "macro-ap")
 
@@ -142,3 +142,36 @@ def test_calls_that_make_no_sense_are_refused(search: object) -> None:
         search(scores[:, :5], truth, "micro-f1")  # type: ignore[operator]
     with pytest.raises(ValueError, match="n_steps must be 1 or more, got 0"):
         select_greedily(scores, truth, "micro-f1", n_steps=0)
+
+
+class TestCrossCombining:
+    def test_no_row_is_weighted_by_what_its_own_atom_says(self) -> None:
+        """Members are wrong everywhere but in one atom each: weights found on that atom would be seen in it."""
+        world = make_clustered(30, 0)
+        scores, truth = make_members(0)[0][:, : len(world.truth)], world.truth
+        seen: list[NDArray[np.int8]] = []
+
+        def find(some: NDArray[np.float32], known: NDArray[np.int8]) -> NDArray[np.float64]:
+            assert some.shape == (3, *known.shape)
+            seen.append(known)
+            return np.eye(3)[len(seen) % 3]
+
+        combined = cross_combine(scores[:, : len(truth)], truth, world.atoms, find, 5)
+
+        assert sum(len(truth) - len(known) for known in seen) == len(truth)
+        chosen = [(combined == member).all(axis=1) for member in scores]
+        for atom in np.unique(world.atoms):
+            assert any(one[world.atoms == atom].all() for one in chosen)
+
+    def test_searching_among_guesses_is_worth_nothing(self) -> None:
+        rng = np.random.default_rng(0)
+        truth = rng.integers(0, 2, (80, 2)).astype(np.int8)
+        scores = rng.random((6, 80, 2)).astype(np.float32)
+
+        def find(some: NDArray[np.float32], known: NDArray[np.int8]) -> NDArray[np.float64]:
+            return search_weights(some, known, "macro-ap")
+
+        honest = cross_combine(scores, truth, np.arange(80), find)
+
+        flattered = value(scores, truth, find(scores, truth), "macro-ap")
+        assert float(average_precision_score(truth, honest, average="macro")) < flattered - 0.05

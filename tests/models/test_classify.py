@@ -12,13 +12,15 @@ import torch
 from classifiers import Saved, make_ensemble, make_model
 from mekiki.errors import BackendError, UsageError
 from mekiki.media.images import read_image
-from mekiki.media.preprocessing import Preprocessing, prepare
+from mekiki.media.preprocessing import Preprocessing, at_hand, prepare
 from mekiki.models.classify import CLASSIFIERS, open_classifier
-from mekiki.models.opening import ForeignFacts, Opening, load_card, scores_identity
+from mekiki.models.opening import ForeignFacts, Opening, id_of_file, load_card, scores_identity
 from mekiki.records import Image
 from mekiki.training.backbones import BackboneSpec, make_network
+from mekiki.training.card import CARD_KEY
 from mekiki.training.checkpoint import read_tensors
 from mekiki.training.onnx_export import export_onnx
+from networks import changed_graph
 from workspaces import scene, write_text
 
 TOLERANCE = 1e-4
@@ -40,7 +42,7 @@ torch.set_num_threads(1)
 
 def scores_of(opening: Opening, images: list[Image]) -> Any:
     classifier = open_classifier(opening)
-    return classifier.score([classifier.prepare(image) for image in images])
+    return classifier.score([classifier.prepare(at_hand(image)) for image in images])
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,93 @@ def test_the_identity_names_scores_runtime_and_precision(tmp_path: Path) -> None
     assert auto != scores_identity(card, Opening(tmp_path / "m.safetensors", "openvino", "cpu", "bf16"))
 
 
+def test_a_graph_with_other_weights_and_the_same_card_is_another_model(tmp_path: Path) -> None:
+    model = make_model(tmp_path)
+    graph = export_onnx(model.card, read_tensors(model.path), tmp_path / "m.onnx")
+    other = changed_graph(graph, tmp_path / "other.onnx")
+    cards = [load_card(Opening(path)) for path in (graph, other)]
+
+    ours, theirs = (scores_identity(cards[0], Opening(path, device="cpu")) for path in (graph, other))
+
+    assert cards[0] == cards[1]
+    assert ours == f"{id_of_file(graph)} onnx fp32"
+    assert ours != theirs
+
+
+def test_a_graph_that_keeps_weights_in_another_file_is_refused(tmp_path: Path) -> None:
+    import onnx
+
+    model = make_model(tmp_path)
+    graph = onnx.load(export_onnx(model.card, read_tensors(model.path), tmp_path / "m.onnx"))
+    onnx.save(graph, tmp_path / "parted.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+
+    for use in (load_card, open_classifier):
+        with pytest.raises(BackendError, match=r"parted\.onnx: an ONNX file whose weights lie in other files"):
+            use(Opening(tmp_path / "parted.onnx", device="cpu"))
+
+
+def test_weights_in_another_file_are_found_inside_branches_too(tmp_path: Path) -> None:
+    import onnx
+
+    model = make_model(tmp_path)
+    graph = onnx.load(export_onnx(model.card, read_tensors(model.path), tmp_path / "m.onnx"))
+    hidden = onnx.helper.make_tensor("hidden", onnx.TensorProto.FLOAT, [1], bytes(4), raw=True)
+    onnx.external_data_helper.set_external_data(hidden, "/etc/hostname")
+    branch = onnx.helper.make_graph([], "branch", [], [], [hidden])
+    graph.graph.node.append(onnx.helper.make_node("If", [], ["x"], then_branch=branch, else_branch=branch))
+    (tmp_path / "parted.onnx").write_bytes(graph.SerializeToString())
+
+    with pytest.raises(BackendError, match="whose weights lie in other files"):
+        load_card(Opening(tmp_path / "parted.onnx"))
+
+
+def rewritten(model: Saved, to: Path, prefix: str = "", **card: Any) -> Path:
+    """Write a model's file with tensors halved whose names begin with ``prefix``, or with another card."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: tensor / 2 if tensor.is_floating_point() and name.startswith(prefix) and not card else tensor
+        for name, tensor in read_tensors(model.path).items()
+    }
+    save_file(tensors, to, {CARD_KEY: model.card.model_copy(update=card).to_json()})
+    return to
+
+
+@pytest.mark.parametrize("runtime", CLASSIFIERS.names())
+def test_a_file_of_ours_that_was_changed_is_refused(tmp_path: Path, runtime: Any) -> None:
+    model = make_model(tmp_path)
+    how = model.card.preprocessing
+    assert how is not None
+    files = [
+        rewritten(model, tmp_path / "weights.safetensors"),
+        rewritten(model, tmp_path / "id.safetensors", scores_id="0" * 16),
+        rewritten(model, tmp_path / "no-id.safetensors", scores_id=""),
+        rewritten(model, tmp_path / "card.safetensors", preprocessing=how.model_copy(update={"mean": (0, 0, 0)})),
+    ]
+
+    for path in files:
+        with pytest.raises(BackendError, match=rf"{path.name}: its weights or its card were changed after"):
+            open_classifier(Opening(path, runtime, "cpu"))
+    renamed = rewritten(model, tmp_path / "renamed.safetensors", name="else", thresholds=(0.1, 0.2, 0.3))
+    assert open_classifier(Opening(renamed, runtime, "cpu")).card.name == "else"
+
+
+def test_an_ensemble_with_a_changed_member_is_refused_before_stored_scores_are_joined(tmp_path: Path) -> None:
+    from mekiki.training.checkpoint import save_model
+
+    first, second = make_model(tmp_path), make_model(tmp_path, seed=1)
+    both = make_ensemble(tmp_path, [first, second], [1, 1])
+    lying = first.card.model_copy(update={"scores_id": second.card.scores_id})
+    forged = both.card.model_copy(update={"members": (lying, second.card)})
+    _, path, _ = save_model(tmp_path, forged, read_tensors(both.path))
+
+    assert load_card(Opening(both.path)) == both.card
+    with pytest.raises(BackendError, match=r"model 'small-cnn-0' has scores_id"):
+        load_card(Opening(path))
+    with pytest.raises(BackendError, match=r"model 'both' has scores_id"):
+        load_card(Opening(rewritten(both, tmp_path / "half.safetensors", prefix="1.")))
+
+
 def foreign_file(folder: Path, n_classes: int = 2) -> Path:
     torch.manual_seed(5)
     network = make_network(BackboneSpec("small-cnn", n_classes), pretrained=False, weights=None, allow_code=False)
@@ -128,7 +217,7 @@ def test_a_foreign_checkpoint_is_prepared_as_it_is_told(tmp_path: Path) -> None:
     network = make_network(BackboneSpec("small-cnn", 2), pretrained=False, weights=None, allow_code=False)
     network.load_state_dict(torch.load(path, weights_only=True))
     expected = network.eval()(torch.from_numpy(prepare(image, how))[None]).softmax(dim=1)
-    assert np.abs(classifier.score([classifier.prepare(image)]) - expected.detach().numpy()).max() < 1e-6
+    assert np.abs(classifier.score([classifier.prepare(at_hand(image))]) - expected.detach().numpy()).max() < 1e-6
 
 
 def test_what_a_foreign_checkpoint_is_told_is_part_of_its_scores_id(tmp_path: Path) -> None:
@@ -165,7 +254,13 @@ def test_a_users_program_runs_only_when_it_is_allowed(tmp_path: Path, runtime: A
         pytest.param({"arch": "small-cnn"}, "--classes", id="no classes"),
         pytest.param({"arch": "small-cnn", "class_names": ("a", "b")}, "--activation", id="no activation"),
         pytest.param(
-            {"arch": "small-cnn", "class_names": ("a", "b"), "activation": "sigmoid", "image_size": 64, "resize": 32},
+            {
+                "arch": "small-cnn",
+                "class_names": ("a", "b"),
+                "activation": "sigmoid",
+                "image_size": 64,
+                "resize_px": 32,
+            },
             r"pictures cannot be prepared like that: .*crop_hw \(64, 64\) must not exceed",
             id="crop beyond",
         ),

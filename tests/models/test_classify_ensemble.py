@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mekiki.media.preprocessing import Preprocessing, prepare
+from mekiki.media.preprocessing import Preprocessing, ReadPicture, at_hand, prepare
 from mekiki.models.base import Prepared
 from mekiki.models.classify_ensemble import EnsembleClassifier
 from mekiki.records import Image
@@ -26,10 +26,7 @@ class MeanColour:
         self.card = card
         self.device = device
 
-    def at_least_px(self) -> int | None:
-        return self.card.preprocessing.at_least_px if self.card.preprocessing else None
-
-    def prepare(self, image: Image) -> Prepared:
+    def prepare(self, read: ReadPicture) -> Prepared:
         raise AssertionError("the ensemble prepares for its members")
 
     def score(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
@@ -54,7 +51,7 @@ def test_scores_are_the_weighted_mean_of_the_members_finished_ones() -> None:
     classifier = EnsembleClassifier(ensemble(*cards, weights=(0.5, 0.3, 0.2)), [MeanColour(card) for card in cards])
     images = random_images(4)
 
-    scores = classifier.score([classifier.prepare(one) for one in images])
+    scores = classifier.score([classifier.prepare(at_hand(one)) for one in images])
 
     wanted = np.zeros((4, 3))
     for card, weight in zip(cards, (0.5, 0.3, 0.2), strict=True):
@@ -68,7 +65,7 @@ def test_a_picture_is_prepared_once_for_each_different_preprocessing() -> None:
     cards = [member("a", PLAIN), member("b", SMALLER), member("c", PLAIN)]
     classifier = EnsembleClassifier(ensemble(*cards, weights=(0.5, 0.3, 0.2)), [MeanColour(card) for card in cards])
 
-    prepared = classifier.prepare(random_images(1)[0])
+    prepared = classifier.prepare(at_hand(random_images(1)[0]))
 
     assert [one.shape for one in prepared] == [(3, 32, 32), (3, 24, 24)]
 
@@ -83,16 +80,23 @@ def test_no_pictures_give_no_rows() -> None:
     assert EnsembleClassifier(ensemble(card, weights=(1.0,)), [Empty(card)]).score([]).shape == (0, 3)
 
 
-def test_pictures_are_decoded_large_enough_for_all_members() -> None:
-    small, large = member("a", SMALLER), member("b", PLAIN)
-    whole = member("c", Preprocessing(resize="none", resize_hw=(32, 32), crop_hw=(32, 32)))
+def test_a_picture_is_decoded_once_for_each_size_and_each_member_sees_its_own() -> None:
+    half = Calibration(method="temperature", temperatures=(2.0, 2.0, 2.0))
+    whole = Preprocessing(resize="none", resize_hw=(32, 32), crop_hw=(32, 32))
+    cards = member("a", SMALLER), member("b", PLAIN), member("c", whole), member("d", PLAIN, half)
+    classifier = EnsembleClassifier(ensemble(*cards, weights=(0.25,) * 4), [MeanColour(one) for one in cards])
+    pictures: dict[int | None, Image] = dict(zip((48, 64, None), random_images(3), strict=True))
+    asked = []
 
-    def px(*cards: ModelCard) -> int | None:
-        weights = (1 / len(cards),) * len(cards)
-        return EnsembleClassifier(ensemble(*cards, weights=weights), [MeanColour(one) for one in cards]).at_least_px()
+    def read(px: int | None) -> Image:
+        asked.append(px)
+        return pictures[px]
 
-    assert px(small, large) == PLAIN.at_least_px == 64
-    assert px(small, whole) is None
+    prepared = classifier.prepare(read)
+
+    assert asked == [48, 64, None]
+    for array, px, how in zip(prepared, pictures, (SMALLER, PLAIN, whole), strict=True):
+        assert (array == prepare(pictures[px], how)).all()
 
 
 def test_members_must_be_those_of_the_card_and_devices_are_named_once() -> None:
@@ -118,6 +122,6 @@ def test_an_ensembles_file_is_one_model_on_pytorch(tmp_path: Path) -> None:
 
     both = open_torch(card, read_tensors(path))
 
-    first, second = (one.score([one.prepare(image) for image in images]) for one in singles)
-    scores = both.score([both.prepare(image) for image in images])
+    first, second = (one.score([one.prepare(at_hand(image)) for image in images]) for one in singles)
+    scores = both.score([both.prepare(at_hand(image)) for image in images])
     np.testing.assert_allclose(scores, 0.25 * first + 0.75 * second, atol=1e-6)

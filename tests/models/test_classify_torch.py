@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mekiki.errors import BackendError, UnreadableError, UsageError
-from mekiki.media.preprocessing import prepare
+from mekiki.media.preprocessing import at_hand, prepare
 from networks import CLASSES, NO_RESIZE, make_card, random_images, random_network, random_tensors, write_user_module
 
 torch = pytest.importorskip("torch")
@@ -30,7 +30,7 @@ def test_scores_are_the_networks_outputs_through_its_activation() -> None:
         ("softmax", np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)),
     ):
         classifier = TorchClassifier(make_card(activation=activation), random_tensors(), "cpu")
-        scores = classifier.score([classifier.prepare(one) for one in images])
+        scores = classifier.score([classifier.prepare(at_hand(one)) for one in images])
 
         assert scores.dtype == np.float32
         np.testing.assert_allclose(scores, wanted, atol=1e-6)
@@ -42,7 +42,7 @@ def test_no_pictures_give_no_rows() -> None:
 
 def test_order_and_batching_change_nothing() -> None:
     classifier = TorchClassifier(make_card(), random_tensors(), "cpu")
-    prepared = [classifier.prepare(one) for one in random_images(7)]
+    prepared = [classifier.prepare(at_hand(one)) for one in random_images(7)]
 
     together = classifier.score(prepared)
 
@@ -57,12 +57,14 @@ def test_a_file_gives_the_same_as_its_tensors_and_the_raw_scores_of_a_calibrated
 
     from_file, from_tensors = TorchClassifier(card, path, "cpu"), TorchClassifier(card, random_tensors(), "cpu")
 
-    prepared = [from_file.prepare(one) for one in images]
+    prepared = [from_file.prepare(at_hand(one)) for one in images]
     np.testing.assert_array_equal(from_file.score(prepared), from_tensors.score(prepared))
     assert from_file.card == card
     assert from_file.device == "cpu"
-    assert from_file.at_least_px() == 64
-    assert TorchClassifier(make_card(preprocessing=NO_RESIZE), random_tensors(), "cpu").at_least_px() is None
+    whole = TorchClassifier(make_card(preprocessing=NO_RESIZE), random_tensors(), "cpu")
+    for classifier, px in ((from_file, 64), (whole, None)):
+        (pixels,) = classifier.prepare(lambda asked, px=px: {px: images[0]}[asked])
+        assert pixels.shape == (3, 32, 32)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_a_gpu_gives_the_same_scores(precision: str, tolerance: float) -> None:
         pytest.skip("there is no GPU")
     on_cpu = TorchClassifier(make_card(), random_tensors(), "cpu")
     on_gpu = TorchClassifier(make_card(), random_tensors(), "cuda", precision)  # type: ignore[arg-type]
-    prepared = [on_cpu.prepare(one) for one in random_images()]
+    prepared = [on_cpu.prepare(at_hand(one)) for one in random_images()]
 
     np.testing.assert_allclose(on_gpu.score(prepared), on_cpu.score(prepared), atol=tolerance)
 
@@ -129,11 +131,11 @@ def test_code_of_the_users_runs_only_if_allowed_and_must_give_a_score_per_class(
 
     classifier = TorchClassifier(card, tensors, "cpu", allow_code=True)
 
-    assert classifier.score([classifier.prepare(picture)]).shape == (1, 3)
+    assert classifier.score([classifier.prepare(at_hand(picture))]).shape == (1, 3)
     with pytest.raises(UsageError, match="--allow-code"):
         TorchClassifier(card, tensors, "cpu")
     wrong = source.replace(" * self.scale", "[:, :2]")
     write_user_module(tmp_path, wrong)
     changed = TorchClassifier(make_card(arch=arch, arch_options={}, source_code=wrong), tensors, "cpu", allow_code=True)
     with pytest.raises(BackendError, match=r"gives \(1, 2\) for 1 pictures and 3 classes"):
-        changed.score([changed.prepare(picture)])
+        changed.score([changed.prepare(at_hand(picture))])

@@ -153,6 +153,63 @@ def test_a_class_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         read_class_file(str(tmp_path / "no.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("classes: {fox: [none]}", "'none' is no class", id="an alias that means unknown"),
+        pytest.param("classes: {fox: [Unknown]}", "'Unknown' is no class", id="an alias that is unknown"),
+        pytest.param("classes: {fox: [nix]}\nunknown: [NIX]", "'nix' is no class", id="a word of the file's own"),
+        pytest.param("classes: [fox, other]", "'other' is no class", id="a class that means unknown"),
+        pytest.param("classes: {fox: [a], fox: [b]}", "'fox' stands twice", id="a key twice"),
+        pytest.param("classes: [fox]\nclasses: [cat]", "'classes' stands twice", id="a heading twice"),
+        pytest.param('classes: {"fox": [], " fox": []}', "named twice", id="equal but for blanks"),
+        pytest.param('classes: ["が", "か\\u3099"]', "named twice", id="equal but for composition"),
+        pytest.param('classes: ["fo\\u200bx"]', "no word for a class", id="invisible"),
+        pytest.param('classes: {fox: ["a\\x01"]}', "no word for a class", id="a control character"),
+        pytest.param('classes: {fox: [""]}', "no word for a class", id="an empty alias"),
+        pytest.param('classes: ["\\ud800"]', "no Unicode text", id="half a surrogate pair"),
+        pytest.param('classes: [fox]\nprompt: "\\ud800"', "no Unicode text", id="in the prompt"),
+        pytest.param("classes: &a {fox: *a}", "is no YAML", id="a loop"),
+        pytest.param("classes: &a [*a]", "is no YAML", id="a loop of lists"),
+        pytest.param("classes: " + "[" * 3000, "is no YAML", id="deep"),
+        pytest.param("classes: [[fox]]", "no word for a class", id="a list in the list"),
+    ],
+)
+def test_a_class_file_in_which_a_word_may_mean_two_things_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
+        read_class_file(write(tmp_path / "a.yaml", text))
+
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_written_in_a_class_file_stays_text(tmp_path: Path) -> None:
+    words = read_class_file(write(tmp_path / "a.yaml", "classes: {no: [off, 007], 2001-99-99: 1.50}\nlanguage:\n"))
+
+    assert words.classes == ("no", "2001-99-99")
+    assert words.aliases == {"off": "no", "007": "no", "1.50": "2001-99-99"}
+    assert words.language is None
+
+
+def test_a_class_may_be_called_other_where_another_word_means_unknown(tmp_path: Path) -> None:
+    words = read_class_file(write(tmp_path / "a.yaml", "classes: [fox, other]\nunknown: [none]\n"))
+
+    assert (words.meaning("Other"), words.meaning("none")) == ("other", "unknown")
+    with pytest.raises(UsageError, match=r"classes: 'other' is no class.*unknown: \[none\]"):
+        plain_vocabulary(["fox", "other"])
+
+
+def test_half_a_surrogate_pair_in_an_answer_is_replaced() -> None:
+    words = plain_vocabulary(["fox"])
+
+    found = parse_answer('{"labels": ["fox", "\\ud800"], "reason": "\\udc00"}', words)
+
+    assert (found.labels, found.left_out, found.reason) == (("fox",), ("\ufffd",), "\ufffd")
+    for text in ('{"labels": ["\\ud800"]}', '{"labels": [["\\ud800"]]}', '{"labels": 7, "a": "\\ud800"}'):
+        with pytest.raises(UnreadableAnswerError) as unreadable:
+            parse_answer(text, words)
+        str(unreadable.value).encode()
+
+
 def test_what_changes_the_reading_changes_the_fingerprint() -> None:
     plain = plain_vocabulary(["fox"])
 

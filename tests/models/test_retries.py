@@ -71,4 +71,3 @@ def test_stopping_wakes_all_that_wait() -> None:
         for one in waiting:
             with pytest.raises(StoppedError):
                 one.result(5)
-    assert pacer.is_stopped

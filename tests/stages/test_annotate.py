@@ -354,13 +354,20 @@ def test_calls_made_before_a_price_was_known_count_at_todays(photos: Path, serve
 
 
 def test_forgetting_a_picture_forgets_what_was_said_of_it(photos: Path, server: VlmServer) -> None:
-    annotate(photos)
+    before = annotate(photos)
     ((item_id,),) = query(photos, "SELECT item_id FROM sources WHERE path LIKE '%/00.jpg'")
+    known = {row[0] for row in query(photos, "SELECT key FROM answers")}
 
     forget(photos, str(photos / "in" / "00.jpg"))
 
-    assert len(query(photos, "SELECT answer FROM answers")) == 11
+    assert len(query(photos, "SELECT answer FROM answers WHERE answer <> 'null'")) == 11
     assert query(photos, "SELECT count(*) FROM answers WHERE answer LIKE ?", f"%{item_id}%") == [(0,)]
+    ((key, usage),) = query(photos, "SELECT key, usage FROM answers WHERE answer = 'null'")
+    assert key not in known, "the key says which picture it was"
+    assert item_id not in usage
+    after = annotate(photos)
+    assert after.extra["annotation"]["cost_usd"] == before.extra["annotation"]["cost_usd"], "the money is spent"
+    assert after.extra["annotation"]["n_lost_calls"] == 0
 
 
 def test_forgetting_a_run_keeps_what_was_paid_for(photos: Path, server: VlmServer) -> None:

@@ -223,6 +223,53 @@ def test_a_server_that_counts_no_tokens_is_charged_the_most(photos: Path, server
     assert 0.4 < summary.extra["annotation"]["cost_usd"] <= 0.5
 
 
+def test_half_a_surrogate_pair_in_an_answer_stops_nothing(photos: Path, server: VlmServer) -> None:
+    said = json.dumps({"labels": ["fox", "\ud800"], "confidence": 1, "reason": "a \udc00"})
+    message = {"message": {"content": said}, "finish_reason": "stop"}
+    server.raw = json.dumps({"id": "x\ud800", "model": "m\udfff", "choices": [message]}).encode()
+    server.fault = lambda asked: "raw" if asked.number == 2 else None
+
+    summary = annotate(photos, limit=4, concurrency=1)
+    again = annotate(photos, limit=4)
+
+    assert (summary.n_failed, again.n_failed) == (0, 0)
+    assert summary.extra["annotation"]["labels_left_out"] == {"\ufffd": 1}
+
+
+def test_a_body_of_any_shape_is_a_failure_of_one_picture(photos: Path, server: VlmServer) -> None:
+    server.raw = b'{"choices": 5, "output": 7, "usage": {"prompt_tokens": true}}'
+    server.fault = lambda asked: "raw" if asked.number == 1 else None
+
+    for api in ("chat", "responses"):
+        server.asked.clear()
+        assert annotate(photos, limit=2, retries=0, concurrency=1, api=api).n_failed == 1
+
+
+def test_the_cap_counts_what_came_before_at_the_price_of_today(photos: Path, server: VlmServer) -> None:
+    first = annotate(photos, limit=6, **PRICES)
+    dearer = {"price_in": 100.0, "price_out": 200.0}
+
+    capped = annotate(photos, max_cost=first.extra["annotation"]["cost_usd"] * 2, **dearer)
+
+    assert len(server.asked) == 6, "at today's price the cap is spent"
+    assert capped.extra["annotation"]["cost_usd"] == pytest.approx(10 * first.extra["annotation"]["cost_usd"])
+
+
+@pytest.mark.parametrize("fault", ["hang", "drop", None], ids=["hang", "drop", "no usage"])
+def test_the_cap_counts_calls_of_unknown_cost_made_before_there_was_a_price(
+    fault: str | None, photos: Path, server: VlmServer
+) -> None:
+    server.fault, server.has_usage = (lambda _asked: fault), False
+    unpriced = annotate(photos, limit=2, model="mine", retries=0, timeout=0.3, max_failed_share=1.0)
+    n_asked = len(server.asked)
+
+    capped = annotate(photos, model="mine", max_cost=0.05, **PRICES)
+
+    assert unpriced.extra["annotation"]["cost_usd"] is None
+    assert 0.01 < capped.extra["annotation"]["cost_usd"] > 0.05, "two calls at their worst are beyond the cap"
+    assert len(server.asked) == n_asked
+
+
 def test_the_command_line_says_where_the_cap_was_reached(
     photos: Path, server: VlmServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -254,6 +254,62 @@ def test_searching_on_test_is_refused(planted: Planted) -> None:
         run("ensemble", planted.workspace, models=["left", "right"], method="weighted", part="test")
 
 
+def test_searching_where_a_member_was_trained_is_refused_whatever_the_name(planted: Planted) -> None:
+    with pytest.raises(DataError, match="not searched on part 'train', since 'left' was trained on 80 of its 80"):
+        run("ensemble", planted.workspace, models=["left", "right"], method="weighted", part="train")
+
+
+def test_what_a_search_is_worth_is_cross_fitted_and_remembered(workspace: Path) -> None:
+    """Of members that know nothing the search finds some that seem to."""
+    planted = plant(workspace, some_truth(120))
+    names = [f"chance{number}" for number in range(5)]
+    for number, name in enumerate(names):
+        plant_model(planted, name, np.random.default_rng(number).random(planted.truth.shape))
+
+    summary = run("ensemble", workspace, models=names, method="weighted")
+
+    content, card = content_of(planted, summary), model_of(planted, "ensemble").card
+    found, honest = content["search"]["found"]["value"], content["cross_fitted"]["micro_f1"]["value"]
+    assert honest < found - 0.03
+    assert card.metrics["cross_fitted"] == content["cross_fitted"]
+    assert content["cross_fitted"].keys() >= {"micro_f1", "macro_f1", "macro_ap"}
+    assert card.settings["searched_on"] == [{"split": "split0", "part": "val"}]
+    assert any(f"cross-fitted {honest:.3f}" in note for note in summary.notes)
+    judged = run("evaluate", workspace, models=["ensemble", *names], resamples=100)
+    entry = json.loads((workspace / judged.outputs["metrics.json"]).read_text())["models"][0]
+    assert entry["choice"] == {"value": honest, "is_cross_fitted": True, "flattered_by": []}
+
+
+def test_an_ensemble_of_a_searched_one_remembers_the_search(planted: Planted) -> None:
+    run("ensemble", planted.workspace, models=["left", "right"], method="greedy", name="inner")
+    run("ensemble", planted.workspace, models=["inner", "wrong"], name="outer")
+
+    summary = run("evaluate", planted.workspace, models=["outer"], part="val", gate={"micro_f1": 0.01}, resamples=100)
+
+    assert "its weights were searched on part 'val'" in summary.extra["refusal"]
+
+
+def test_a_search_over_a_searched_one_is_not_taken_for_honest(planted: Planted) -> None:
+    """Its cross-fitted figure knows nothing of the search within it, which saw all of the pictures."""
+    run("ensemble", planted.workspace, models=["left", "right"], method="greedy", name="inner")
+    run("ensemble", planted.workspace, models=["inner", "wrong"], method="greedy", name="outer")
+
+    judged = run("evaluate", planted.workspace, models=["outer", "left"], resamples=100)
+
+    entry = json.loads((planted.workspace / judged.outputs["metrics.json"]).read_text())["models"][0]
+    assert (entry["choice"]["is_cross_fitted"], entry["choice"]["flattered_by"]) == (False, ["weights"])
+    assert any("outer is flattered there: its weights were found on part 'val'" in note for note in judged.notes)
+
+
+def test_without_any_present_class_there_is_nothing_to_search_by(workspace: Path) -> None:
+    planted = plant(workspace, np.zeros((60, 3), np.int8))
+    for name in ("a", "b"):
+        plant_model(planted, name, np.full((60, 3), 0.4))
+
+    with pytest.raises(DataError, match="no class is present in any of 20 pictures of part 'val'"):
+        run("ensemble", workspace, models=["a", "b"], method="weighted")
+
+
 def test_searching_where_a_member_was_trained_is_refused_across_splits(planted: Planted) -> None:
     with Catalog(planted.workspace) as catalog:
         turned = ["val" if part == "train" else "train" if part == "val" else part for part in planted.parts]

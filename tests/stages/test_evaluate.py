@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mekiki.catalog.db import Catalog
 from mekiki.cli.main import main
-from mekiki.errors import DataError, UsageError
+from mekiki.errors import BackendError, DataError, UsageError
 from mekiki.records import RunSummary
+from mekiki.training.card import Calibration
 from planted import Planted, plant, plant_model, relabel, some_truth, write_parts, write_scores
 from workspaces import dump, file_hashes, query, run
 
@@ -274,6 +275,96 @@ def test_no_gate_passes_where_thresholds_or_weights_were_found(planted: Planted)
         assert f"its {word} on part 'val'" in summary.extra["refusal"]
 
 
+def test_a_gate_passes_where_another_split_has_a_part_of_that_name(planted: Planted) -> None:
+    """What was tuned on is told by the pictures, and not by what their part is called."""
+    plant_model(planted, "a", noisy(planted.truth, 0.02))
+    turned = [{"val": "test", "test": "val"}.get(part, part) for part in planted.parts]
+    with Catalog(planted.workspace) as catalog:
+        write_parts(catalog, planted, "split1", turned, name="turned")
+    run("tune", planted.workspace, model="a", **FAST)
+
+    ours = run("evaluate", planted.workspace, models=["a-tuned"], gate={"micro_f1": 0.1}, **FAST)
+    on_val = run(
+        "evaluate", planted.workspace, models=["a-tuned"], split="turned", part="val", gate={"micro_f1": 0.1}, **FAST
+    )
+    on_test = run("evaluate", planted.workspace, models=["a-tuned"], split="turned", gate={"micro_f1": 0.1}, **FAST)
+
+    assert "refusal" not in ours.extra
+    assert "refusal" not in on_val.extra
+    assert "its thresholds were tuned on 80 of its 80 pictures" in on_test.extra["refusal"]
+
+
+def test_no_gate_passes_on_what_a_member_was_calibrated_on(planted: Planted) -> None:
+    for number, name in enumerate(("a", "b")):
+        plant_model(planted, name, noisy(planted.truth, 0.05, number))
+    run("tune", planted.workspace, model="a", calibrate="temperature", **FAST)
+    run("ensemble", planted.workspace, models=["a-tuned", "b"])
+
+    summary = run("evaluate", planted.workspace, models=["ensemble"], part="val", gate={"micro_f1": 0.1}, **FAST)
+
+    assert "members of it were calibrated on part 'val'" in summary.extra["refusal"]
+
+
+def test_no_gate_passes_where_nobody_knows_what_was_trained_on(planted: Planted) -> None:
+    plant_model(planted, "a", planted.truth, split={})
+
+    summary = run("evaluate", planted.workspace, models=["a"], gate={"micro_f1": 0.1}, **FAST)
+
+    assert "nobody knows what it was trained on" in summary.extra["refusal"]
+
+
+def test_weights_bring_what_they_were_trained_on(planted: Planted) -> None:
+    """Trained on a split, from weights that saw that split's test pictures: it must not be measured there."""
+    origins = {"origins": [{"split": "split1", "part": "train"}]}
+    turned = [{"train": "test", "test": "train"}.get(part, part) for part in planted.parts]
+    with Catalog(planted.workspace) as catalog:
+        write_parts(catalog, planted, "split1", turned, name="turned")
+    plant_model(planted, "child", noisy(planted.truth, 0.1), settings=origins)
+
+    with pytest.raises(DataError, match=r"'child' was trained on 80 of 80 pictures of part 'test'.*started from"):
+        run("evaluate", planted.workspace, models=["child"], split="default", **FAST)
+
+
+def test_a_model_that_nobody_named_is_left_out_if_its_figures_would_lie(planted: Planted) -> None:
+    turned = [{"train": "test", "test": "train"}.get(part, part) for part in planted.parts]
+    with Catalog(planted.workspace) as catalog:
+        write_parts(catalog, planted, "split1", turned, name="turned")
+    plant_model(planted, "child", planted.truth, settings={"origins": [{"split": "split1", "part": "train"}]})
+    plant_model(planted, "a", noisy(planted.truth, 0.1))
+
+    summary = run("evaluate", planted.workspace, split="default", **FAST)
+
+    assert summary.extra["metrics"].keys() == {"a"}
+    assert any(note.startswith("left out: 'child' was trained on 80 of 80") for note in summary.notes)
+    with pytest.raises(DataError, match="'child' was trained on 80 of 80"):
+        run("evaluate", planted.workspace, models=["a", "child"], split="default", **FAST)
+
+
+def test_what_is_known_of_one_member_counts_though_nobody_knows_of_another(planted: Planted) -> None:
+    plant_model(planted, "known", noisy(planted.truth, 0.1, 1))
+    plant_model(planted, "foreign", noisy(planted.truth, 0.1, 2), split={})
+    run("ensemble", planted.workspace, models=["foreign", "known"])
+
+    summary = run("evaluate", planted.workspace, models=["ensemble"], part="train", gate={"micro_f1": 0.1}, **FAST)
+
+    assert "it was trained on part 'train'; nobody knows" in summary.extra["refusal"]
+    note = next(note for note in summary.notes if "flatter it" in note)
+    assert "'ensemble' was trained on the pictures of part 'train'" in note
+    assert "nobody knows what 'ensemble' was trained on" in note
+
+
+def test_a_picture_counts_as_seen_if_one_that_belongs_with_it_was_trained_on(planted: Planted) -> None:
+    """By an earlier split, the first picture of each pair of the test part was trained on."""
+    plant_model(planted, "a", noisy(planted.truth, 0.1), split={"run_id": "split1"})
+    halved = ["later" if part == "test" and row % 2 else part for row, part in enumerate(planted.parts)]
+    halved = [{"train": "test", "test": "train"}.get(part, part) for part in halved]
+    with Catalog(planted.workspace) as catalog:
+        write_parts(catalog, planted, "split1", halved, name="halved")
+
+    with pytest.raises(DataError, match="'a' was trained on 80 of 80 pictures of part 'test'"):
+        run("evaluate", planted.workspace, models=["a"], split="default", **FAST)
+
+
 def test_another_split_is_refused_if_the_model_was_trained_on_its_test_pictures(planted: Planted) -> None:
     plant_model(planted, "a", noisy(planted.truth, 0.1))
     mixed = list(np.roll(np.asarray(planted.parts), 8))
@@ -388,8 +479,9 @@ def test_models_tuned_on_the_choosing_part_are_chosen_by_their_cross_fitted_figu
     content = content_of(planted, run("evaluate", workspace, **FAST))
 
     plain, tuned = content["models"]
-    assert plain["choice"] == {"value": plain["parts"]["val"]["micro_f1"]["value"], "is_cross_fitted": False}
-    assert tuned["choice"] == {"value": honest, "is_cross_fitted": True}
+    in_sample = plain["parts"]["val"]["micro_f1"]["value"]
+    assert plain["choice"] == {"value": in_sample, "is_cross_fitted": False, "flattered_by": []}
+    assert tuned["choice"] == {"value": honest, "is_cross_fitted": True, "flattered_by": []}
     assert tuned["parts"]["val"]["micro_f1"]["value"] != honest
 
 
@@ -402,3 +494,36 @@ def test_it_writes_no_row_but_its_run(planted: Planted) -> None:
     after = dump(planted.workspace)
     assert [name for name in after if after[name] != before[name] and name != "sqlite_sequence"] == ["runs"]
     assert query(planted.workspace, "SELECT count(*) FROM runs WHERE stage = 'evaluate'") == [(1,)]
+
+
+def test_a_model_that_nobody_asked_about_anything_stands_in_nobodys_way(planted: Planted) -> None:
+    plant_model(planted, "a", noisy(planted.truth, 0.1))
+    plant_model(planted, "one-class", None, class_names=planted.classes[:1])
+
+    summary = run("evaluate", planted.workspace, **FAST)
+
+    assert list(summary.extra["metrics"]) == ["a"]
+
+
+def test_a_calibration_is_compared_with_the_scores_before_it(planted: Planted) -> None:
+    """Calibrated scores at 0.5 would be a bad model that nobody has, and tuning would seem to gain over it."""
+    scores = np.where(planted.truth == 1, 0.8, 0.2)
+    plant_model(planted, "a", scores)
+    hot = Calibration(method="temperature", temperatures=(1.0,) * len(planted.classes))
+    flat = Calibration(method="isotonic", knots=(((0.0, 1.0), (0.0, 0.1)),) * len(planted.classes))
+    for name, calibration in (("hot", hot), ("flat", flat)):
+        plant_model(planted, name, scores, calibration=calibration, thresholds=(0.05,) * len(planted.classes))
+
+    summary = run("evaluate", planted.workspace, **FAST)
+
+    for one in content_of(planted, summary)["models"]:
+        if one["half"] is not None:
+            assert one["half"]["test"]["metrics"]["micro_f1"]["value"] == 1.0, one["name"]
+
+
+def test_a_models_damaged_file_is_said_with_what_to_do(planted: Planted) -> None:
+    row = plant_model(planted, "a", noisy(planted.truth, 0.1))
+    row.path.write_bytes(b"no model")
+
+    with pytest.raises(BackendError, match=r"the file of model 'a' cannot be used: .* mekiki forget"):
+        run("evaluate", planted.workspace, models=["a"], **FAST)

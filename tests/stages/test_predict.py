@@ -18,9 +18,14 @@ from mekiki.catalog.predictions import predict_runs, read_predictions
 from mekiki.engine.local import LocalEngine
 from mekiki.errors import BackendError, DataError, UsageError
 from mekiki.media.images import read_image
+from mekiki.media.preprocessing import at_hand
 from mekiki.models.classify import open_classifier
 from mekiki.models.opening import Opening
 from mekiki.training.card import Calibration
+from mekiki.training.checkpoint import read_tensors
+from mekiki.training.onnx_export import export_onnx
+from networks import changed_graph
+from pictures import jpeg
 from videos import Recipe, make_video
 from workspaces import counts, dump, file_hashes, ingest, mekiki, query, reasons, run, write_photo, write_text
 
@@ -62,9 +67,9 @@ def predict(place: Place, model: str = "tiny", **settings: Any) -> Any:
 
 
 def stored(place: Place, model: Saved) -> dict[str, Any]:
-    """Return item id to raw scores, of the latest run that has them."""
+    """Return item id to raw scores, of the latest run."""
     with Catalog(place.workspace) as catalog:
-        return read_predictions(catalog, predict_runs(catalog, model.card.scores_id), CLASSES)
+        return read_predictions(catalog, predict_runs(catalog, model.card.scores_id)[0], CLASSES)
 
 
 def test_it_stores_the_raw_scores_of_every_picture(place: Place) -> None:
@@ -75,8 +80,8 @@ def test_it_stores_the_raw_scores_of_every_picture(place: Place) -> None:
     scores = stored(place, place.model)
     classifier = open_classifier(Opening(place.model.path, device="cpu"))
     for path, item_id in query(place.workspace, "SELECT path, item_id FROM sources WHERE path LIKE '%.jpg'"):
-        image = read_image(place.workspace / path, at_least_px=classifier.at_least_px())
-        assert np.abs(scores[item_id] - classifier.score([classifier.prepare(image)])[0]).max() < 1e-5
+        image = read_image(place.workspace / path, at_least_px=2 * 32)
+        assert np.abs(scores[item_id] - classifier.score([classifier.prepare(at_hand(image))])[0]).max() < 1e-5
 
 
 def test_the_summary_says_model_device_thresholds_and_how_often_each_class(place: Place) -> None:
@@ -199,6 +204,69 @@ def test_an_ensemble_gives_the_same_from_pixels_and_from_its_members_scores(plac
     assert max(np.abs(row - pixels[item_id]).max() for item_id, row in stored(place, both).items()) < 1e-5
 
 
+def test_members_that_want_other_sizes_see_in_an_ensemble_what_they_see_alone(tmp_path: Path) -> None:
+    """Decoded for 128 px, a photo of 1600 x 1200 gives a network of 32 px other pixels than decoded for 32."""
+    workspace = tmp_path / "ws"
+    for number in range(3):
+        sharp = np.random.default_rng(number).integers(0, 256, (1200 // 8, 1600 // 8, 3), np.uint8)
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / f"{number}.jpg").write_bytes(jpeg(np.kron(sharp, np.ones((8, 8, 1), np.uint8))))
+    ingest(workspace, tmp_path / "in")
+    small = register(workspace, make_model(workspace / "models", name="small"))
+    large = register(workspace, make_model(workspace / "models", seed=1, image_size=128, name="large"))
+    both = register(workspace, make_ensemble(workspace / "models", [small, large], [1, 1]))
+    here = Place(workspace, tmp_path / "in", small)
+
+    from_pixels = predict(here, "both")
+    computed = stored(here, both)
+    predict(here, "small")
+    predict(here, "large")
+    first, second = stored(here, small), stored(here, large)
+
+    assert not any("not read" in note for note in from_pixels.notes)
+    assert len(computed) == 3
+    for item_id, row in computed.items():
+        assert np.abs(row - (first[item_id] + second[item_id]) / 2).max() < 1e-6
+
+
+def test_a_changed_graph_shares_no_scores_with_what_it_was_exported_from(place: Place, tmp_path: Path) -> None:
+    first = predict(place)
+    graph = export_onnx(place.model.card, read_tensors(place.model.path), tmp_path / "m.onnx")
+    scores = stored(place, place.model)
+
+    ours = predict(place, str(graph))
+    theirs = predict(place, str(changed_graph(graph, tmp_path / "changed.onnx")))
+
+    assert len({first.run_id, ours.run_id, theirs.run_id}) == 3
+    assert ours.n_written == theirs.n_written == 13
+    assert ours.extra["n_per_class"] != theirs.extra["n_per_class"]
+    again = stored(place, place.model)
+    assert all((again[item_id] == row).all() for item_id, row in scores.items())
+
+
+def test_a_graph_of_an_ensemble_is_not_taken_to_be_its_members(place: Place, tmp_path: Path) -> None:
+    other = register(place.workspace, make_model(place.workspace / "models", seed=1, name="other"))
+    both = make_ensemble(tmp_path, [place.model, other], [1, 1])
+    graph = export_onnx(both.card, read_tensors(both.path), tmp_path / "both.onnx")
+    predict(place, runtime="onnx")
+    predict(place, "other", runtime="onnx")
+
+    summary = predict(place, str(graph))
+
+    assert summary.n_written == 13
+    assert not any("not read" in note for note in summary.notes)
+
+
+def test_a_picture_that_was_ingested_although_its_end_is_missing_is_scored(place: Place, tmp_path: Path) -> None:
+    cut = write_photo(tmp_path / "cut" / "cut.jpg", 77)
+    cut.write_bytes(cut.read_bytes()[:-200])
+    ingest(place.workspace, cut, allow_truncated=True)
+
+    summary = predict(place)
+
+    assert counts(summary) == (14, 14, 0, 0)
+
+
 def test_members_scored_by_another_runtime_do_not_count(place: Place) -> None:
     other = register(place.workspace, make_model(place.workspace / "models", seed=1, name="other"))
     register(place.workspace, make_ensemble(place.workspace / "models", [place.model, other], [1, 1]))
@@ -236,7 +304,7 @@ def test_a_picture_that_is_gone_is_a_failure_and_is_tried_again(place: Place) ->
 
 
 def test_a_score_that_is_no_number_is_a_failure(place: Place) -> None:
-    from mekiki.training.checkpoint import read_tensors, save_model
+    from mekiki.training.checkpoint import save_model
 
     tensors = {
         name: tensor * float("nan") if tensor.is_floating_point() else tensor

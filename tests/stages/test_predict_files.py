@@ -18,6 +18,7 @@ from mekiki.cli.main import main
 from mekiki.engine.local import LocalEngine
 from mekiki.errors import UsageError
 from mekiki.media.images import read_image
+from mekiki.media.preprocessing import at_hand
 from mekiki.media.sampling import Sampling
 from mekiki.media.video import sample_frames
 from mekiki.models.classify import open_classifier
@@ -73,7 +74,7 @@ def files_here() -> list[str]:
 
 def expected(model: Saved, image: Any) -> Any:
     classifier = open_classifier(Opening(model.path, device="cpu"))
-    return classifier.score([classifier.prepare(image)])[0]
+    return classifier.score([classifier.prepare(at_hand(image))])[0]
 
 
 def test_a_folder_becomes_a_table_with_seed_1s_columns(model: Saved, photos: Path, current_folder: Path) -> None:
@@ -287,6 +288,13 @@ def test_the_output_is_never_an_input(model: Saved, photos: Path) -> None:
 
     with pytest.raises(UsageError, match="is one of the inputs and would be lost"):
         predict(model, listed, output=str(photos / "x.csv"), overwrite=True)
+    table = write_text(photos / "table.csv", "filepath,label\na.jpg,fox\n")
+    thresholds = write_text(photos / "thresholds.json", '{"fox": 0.3}')
+    for settings in ({"paths": [str(table)], "output": table}, {"output": thresholds, "thresholds": str(thresholds)}):
+        before = settings["output"].read_bytes()
+        with pytest.raises(UsageError, match="is one of the inputs and would be lost"):
+            predict(model, photos, overwrite=True, **settings)
+        assert settings["output"].read_bytes() == before
     assert (photos / "x.csv").read_text() == "mine"
 
 

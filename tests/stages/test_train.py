@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -15,12 +16,16 @@ import numpy as np
 import pytest
 
 from mekiki.api.verbs import run_stage
+from mekiki.catalog.db import Catalog
+from mekiki.catalog.models import find_model
 from mekiki.cli.main import main
 from mekiki.errors import BackendError, DataError, InterruptedRunError, UsageError
 from mekiki.settings import result_values
 from mekiki.stages.train import TrainSettings
 from mekiki.torchvision_ops import declare_torchvision_ops
 from mekiki.training.card import ModelCard, read_card
+from mekiki.training.origins import Source, trained_on
+from mekiki.training.resume import RESUME_NAME
 from networks import USER_MODULE
 from pictures import jpeg
 from split_files import write_csv
@@ -47,6 +52,7 @@ TINY: dict[str, Any] = {
     "epochs": 3,
     "device": "cpu",
 }
+AS_IT_IS = {**{name: value for name, value in TINY.items() if name != "lr"}, "epochs": 0}
 WORDS = (
     *("--arch", "small-cnn", "--arch-options", "width=4", "--no-pretrained", "--image-size", "32"),
     *("--batch-size", "8", "--lr", "0.01", "--device", "cpu"),
@@ -165,7 +171,6 @@ def test_pixels_are_as_they_are_set(given: dict[str, Any], told: tuple[Any, ...]
     [
         pytest.param(["--mean", "0.5", "--mean", "0.5", "--mean", "0.5"], "mean and std go together", id="mean alone"),
         pytest.param(["--activation", "softmax"], "--activation goes with --epochs 0", id="softmax"),
-        pytest.param(["--epochs", "0"], "add --weights FILE", id="no epochs, no weights"),
         pytest.param(["--val-part", "train"], "train_part and val_part are both 'train'", id="same part"),
         pytest.param(["--val-part", "vla"], "Did you mean 'val'?", id="no such part"),
         pytest.param(["--split", "defalt"], "Did you mean 'default'?", id="no such split"),
@@ -174,6 +179,13 @@ def test_pixels_are_as_they_are_set(given: dict[str, Any], told: tuple[Any, ...]
         pytest.param(["--device", "gpu"], "no device is called 'gpu'", id="no such device"),
         pytest.param(["--precision", "fp16", "--epochs", "1"], "fp16 needs a GPU", id="fp16 on a CPU"),
         pytest.param(["--batch-size", "1"], "batch_size", id="batch of one"),
+        pytest.param(["--loss", "focal", "--max-positive-weight", "3"], "only with bce", id="weights of no bce"),
+        pytest.param(["--head-lr", "0.1"], "head_lr does nothing with head_epochs 0", id="rate of no head epochs"),
+        pytest.param(["--weights", "a.pt", "--pretrained"], "pretrained does nothing with weights", id="two starts"),
+        pytest.param(["--weights", "a.pt", "--epochs", "0"], "lr does nothing with epochs 0", id="no learning"),
+        pytest.param(
+            ["--epochs", "0", "--head-epochs", "1", "--patience", "2"], "lr does nothing with epochs 0", id="head only"
+        ),
         pytest.param(["--resize-px", "16"], "must not be below image_size", id="crop above resize"),
         pytest.param(["--resize", "none", "--resize-px", "40"], "does nothing", id="resize to nothing"),
         pytest.param(["--epoch", "3"], "Did you mean --epochs?", id="misspelt flag"),
@@ -336,6 +348,33 @@ def test_foreign_code_needs_leave_and_is_kept_for_the_record(ready: Path, tmp_pa
     assert card_of(ready, summary).source_code == USER_MODULE
 
 
+def test_foreign_code_is_trusted_where_it_was_trained_and_asked_for_elsewhere(
+    ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("net.py").write_text(USER_MODULE)
+    made = train(ready, arch="python:net.py:Tiny", arch_options={}, allow_code=True, epochs=1, name="coded")
+    picture = str(query(ready, "SELECT path FROM sources ORDER BY path LIMIT 1")[0][0])
+    wanted = {"model": "coded", "device": "cpu"}
+    one_shot = {**wanted, "paths": [str(ready / picture)], "output": str(tmp_path / "p.csv"), "overwrite": True}
+    onnx = {"format": "onnx", "model": "coded"}
+
+    said = json.loads((ready / made.outputs["training.json"]).read_text())
+    assert said["code_place"] == hashlib.sha256(str((tmp_path / "here/net.py").resolve()).encode()).hexdigest()
+    assert "code_place" not in made.extra
+    for stage, settings in (("predict", one_shot), ("export", onnx), ("predict", wanted)):
+        assert run_stage(stage, ready, settings).n_written > 0
+
+    moved = shutil.copytree(ready, tmp_path / "there" / "ws")
+    shutil.copy("net.py", tmp_path / "there")
+    monkeypatch.chdir(tmp_path / "there")
+    for stage, settings in (("predict", one_shot), ("export", onnx), ("predict", {**wanted, "runtime": "onnx"})):
+        with pytest.raises(UsageError, match=r"python:net\.py:Tiny is a program that would be run.*--allow-code"):
+            run_stage(stage, moved, {**settings, **({"output": "onnx"} if stage == "export" else {})})
+    assert run_stage("predict", moved, {**one_shot, "allow_code": True}).n_written == 1
+
+
 def test_training_goes_on_from_a_model_of_ours(ready: Path) -> None:
     first = train(ready, epochs=6)
     weights = ready / first.outputs["model"]
@@ -347,6 +386,30 @@ def test_training_goes_on_from_a_model_of_ours(ready: Path) -> None:
     assert other.run_id != second.run_id  # what is in the file is in the fingerprint, and not where it lies
 
 
+def test_a_model_knows_what_its_weights_were_trained_on(ready: Path, tmp_path: Path) -> None:
+    first = train(ready, epochs=1)
+    run("split", ready, name="other", seed=7)
+    weights = ready / first.outputs["model"]
+    torch.save(read_tensors(weights), tmp_path / "foreign.pt")
+
+    child = train(ready, epochs=1, weights=str(weights), name="child")
+    grandchild = train(ready, epochs=1, weights=str(ready / child.outputs["model"]), name="grandchild")
+    stranger = train(ready, epochs=1, weights=str(tmp_path / "foreign.pt"), name="stranger")
+    taken = run("train", ready, epochs=0, weights=str(ready / child.outputs["model"]), name="taken", device="cpu")
+
+    here, before = (str(card_of(ready, one).split["run_id"]) for one in (child, first))
+    own, its = Source(here, "train"), Source(before, "train")
+    assert here != before
+    assert card_of(ready, child).parents == (first.extra["model_id"],)
+    assert query(ready, "SELECT parents FROM models WHERE name = 'child'") == [(json.dumps([first.extra["model_id"]]),)]
+    assert trained_on(card_of(ready, first)) == (its,)
+    assert trained_on(card_of(ready, child)) == (own, its)
+    assert trained_on(card_of(ready, grandchild)) == (own, its)
+    assert trained_on(card_of(ready, taken)) == (own, its)
+    assert trained_on(card_of(ready, stranger)) == (own, Source(None, ""))
+    assert card_of(ready, stranger).parents == ()
+
+
 # ---- weights as they are --------------------------------------------------------------------------------------------
 
 
@@ -354,7 +417,7 @@ def test_foreign_weights_are_taken_as_they_are(ready: Path, tmp_path: Path) -> N
     trained = train(ready, epochs=6)
     tensors = read_tensors(ready / trained.outputs["model"])
     torch.save(tensors, tmp_path / "foreign.pt")
-    said = {**TINY, "epochs": 0, "weights": str(tmp_path / "foreign.pt"), "classes": CLASSES, "name": "taken"}
+    said = {**AS_IT_IS, "weights": str(tmp_path / "foreign.pt"), "classes": CLASSES, "name": "taken"}
 
     summary = run("train", ready, **{**said, "activation": "sigmoid"})
     soft = run("train", ready, **{**said, "activation": "softmax", "name": "soft"})
@@ -370,10 +433,15 @@ def test_foreign_weights_are_taken_as_they_are(ready: Path, tmp_path: Path) -> N
     assert "history.csv" not in summary.outputs
 
 
+def test_without_epochs_there_must_be_weights(ready: Path) -> None:
+    with pytest.raises(UsageError, match="add --weights FILE"):
+        run("train", ready, **AS_IT_IS)
+
+
 def test_foreign_weights_do_not_guess_the_order_of_classes(ready: Path, tmp_path: Path) -> None:
     trained = train(ready, epochs=1)
     torch.save(read_tensors(ready / trained.outputs["model"]), tmp_path / "foreign.pt")
-    said = {**TINY, "epochs": 0, "weights": str(tmp_path / "foreign.pt")}
+    said = {**AS_IT_IS, "weights": str(tmp_path / "foreign.pt")}
 
     with pytest.raises(UsageError, match="--classes"):
         run("train", ready, **said)
@@ -384,8 +452,9 @@ def test_foreign_weights_do_not_guess_the_order_of_classes(ready: Path, tmp_path
 def test_weights_that_are_none_are_a_missing_backend(ready: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_bytes(b"no weights")
 
+    said = {**AS_IT_IS, "weights": str(tmp_path / "bad.pt"), "classes": CLASSES}
     with pytest.raises(BackendError, match=r"bad\.pt"):
-        train(ready, epochs=0, weights=str(tmp_path / "bad.pt"), classes=CLASSES, activation="sigmoid")
+        run("train", ready, **said, activation="sigmoid")
 
 
 # ---- data that breaks a rule ----------------------------------------------------------------------------------------
@@ -616,6 +685,19 @@ def test_two_processes_train_what_one_does(ready: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_share_one_picture_of_validation(ready: Path) -> None:
+    one = train(ready, epochs=1, max_val=1, lr=1e-6)
+    two = train(ready, epochs=1, max_val=1, lr=1e-6, processes=2)
+
+    assert two.extra["metrics"]["val_loss"] == pytest.approx(one.extra["metrics"]["val_loss"], rel=0.05)
+
+
+def test_processes_without_a_picture_each_are_refused(ready: Path) -> None:
+    with pytest.raises(DataError, match=r"part 'train' has 3 pictures, and training needs 4 .*fewer --processes"):
+        train(ready, epochs=1, max_train=3, processes=2)
+
+
+@pytest.mark.slow
 def test_two_processes_stop_at_one_batch_and_go_on(ready: Path) -> None:
     settings = {**TINY, "processes": 2, "epochs": 4}
     told = StopsAt(60)
@@ -687,3 +769,18 @@ def test_real_photos_train(shared_data: Path, workspace: Path) -> None:
     assert len(card_of(workspace, summary).class_names) == 3
     losses = [float(row["train_loss"]) for row in history_of(workspace, summary)]
     assert losses[-1] < losses[0]
+
+
+def test_a_dry_run_keeps_what_an_interrupted_training_goes_on_from(ready: Path) -> None:
+    first = train(ready, name="m", epochs=1)
+    second = train(ready, name="m", epochs=2)
+    kept = ready / "runs" / first.run_id / RESUME_NAME
+    kept.write_bytes(b"of an interrupted training")
+    before = dump(ready)
+
+    run_stage("train", ready, {**TINY, "name": "m", "epochs": 1}, dry_run=True)
+
+    assert kept.exists()
+    assert dump(ready) == before
+    with Catalog(ready) as catalog:
+        assert find_model(catalog, "m").model_id == second.extra["model_id"]

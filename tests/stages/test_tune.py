@@ -283,6 +283,12 @@ def test_calibration_brings_scores_nearer_to_probabilities_and_comes_before_thre
     finished = card.finish(raw)
     assert calibration_error(finished, truth[rows]) < calibration_error(raw, truth[rows]) / 2
     content = tuning_of(planted, summary)
+    before, after = content["calibration"]["before"], content["calibration"]["after"]
+    of_val = (1 / (1 + np.exp(-6 * margin)))[planted.rows("val")].astype(np.float32)
+    assert before["expected_error"] == pytest.approx(calibration_error(of_val, truth[planted.rows("val")]), abs=1e-5)
+    assert after["expected_error"] < before["expected_error"] / 2
+    assert after["brier"] < before["brier"]
+    assert any(f"Brier score {before['brier']:.3f} to {after['brier']:.3f}" in note for note in summary.notes)
     evaluated = run("evaluate", workspace, models=["a-tuned"], part="val", **FAST).extra["metrics"]["a-tuned"]
     assert evaluated["micro_f1"] == content["in_sample"]["micro_f1"]
     assert content["cross_fitted"]["macro_ap"]["value"] != content["in_sample"]["macro_ap"]["value"] or (
@@ -305,11 +311,10 @@ def test_tuning_on_test_is_refused(shifted: Planted) -> None:
         run("tune", shifted.workspace, model="a", part=["val", "test"])
 
 
-def test_tuning_on_what_was_trained_on_is_possible_and_said(shifted: Planted) -> None:
-    summary = run("tune", shifted.workspace, model="a", part=["train", "val"], **FAST)
-
-    assert summary.n_selected == N_ITEMS * 2 // 3
-    assert any("'a' was trained on the pictures of part 'train'" in note for note in summary.notes)
+def test_tuning_on_what_was_trained_on_is_refused_whatever_its_name(shifted: Planted) -> None:
+    for part in (["train"], ["val", "train"]):
+        with pytest.raises(DataError, match=r"not tuned on part 'train', since 'a' was trained on \d+ of its"):
+            run("tune", shifted.workspace, model="a", part=part, **FAST)
 
 
 @pytest.mark.parametrize(

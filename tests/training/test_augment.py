@@ -117,3 +117,15 @@ def test_strong_takes_colour_away_and_hides_parts() -> None:
     assert 0.01 < share < 0.25
     assert AUGMENTATIONS["strong"].grey_share > 0
     assert AUGMENTATIONS["strong"].erased_share > 0
+
+
+def test_pictures_are_resized_as_for_evaluation() -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[::2] = 255
+
+    nearest, bilinear = (
+        augment(image, NOTHING, (8, 8), np.random.default_rng(0), name) for name in ("nearest", "bilinear")
+    )
+
+    assert set(np.unique(nearest)) <= {0, 255}
+    assert not set(np.unique(bilinear)) <= {0, 255}

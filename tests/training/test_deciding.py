@@ -14,7 +14,7 @@ from mekiki.media.preprocessing import Preprocessing
 from mekiki.metrics.folds import deal_folds
 from mekiki.metrics.thresholds import TuneOptions, cross_fit
 from mekiki.training.card import ModelCard
-from mekiki.training.deciding import DecisionPlan, cross_learn, decided, learn, untuned
+from mekiki.training.deciding import DecisionPlan, cross_learn, learn, untuned
 
 CARD = ModelCard(name="a", class_names=("fox", "hare"), preprocessing=Preprocessing())
 PLAN = DecisionPlan(TuneOptions(n_resamples=1))
@@ -67,11 +67,11 @@ def test_untuned_decisions_are_those_at_half_or_of_the_highest_score() -> None:
     truth, atoms = np.zeros((2, 2), np.int8), np.arange(2)
     tuned = CARD.model_copy(update={"thresholds": (0.1, 0.1)})
 
-    plain = untuned(tuned, decided(tuned, raw, truth, atoms))
+    plain = untuned(tuned, raw, truth, atoms)
     softmax = tuned.model_copy(update={"activation": "softmax"})
 
     assert plain.decisions.tolist() == [[False, False], [True, True]]
-    assert untuned(softmax, plain).decisions.tolist() == [[True, False], [False, True]]
+    assert untuned(softmax, raw, truth, atoms).decisions.tolist() == [[True, False], [False, True]]
 
 
 def test_a_fold_without_anything_to_learn_from_is_refused() -> None:

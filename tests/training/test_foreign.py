@@ -13,6 +13,7 @@ from networks import CLASSES, NO_RESIZE, make_card, random_network, random_tenso
 
 torch = pytest.importorskip("torch")
 from mekiki.media.images import read_image  # noqa: E402
+from mekiki.media.preprocessing import at_hand  # noqa: E402
 from mekiki.models.classify_torch import TorchClassifier  # noqa: E402
 from mekiki.training.backbones import default_preprocessing  # noqa: E402
 from mekiki.training.checkpoint import load_network, save_model  # noqa: E402
@@ -199,7 +200,7 @@ def test_the_real_resnet_20_is_as_right_as_its_readme_says(shared_data: Path, tm
     is_right = []
     for start in range(0, len(paths), 250):
         chunk = paths[start : start + 250]
-        scores = classifier.score([classifier.prepare(read_image(one)) for one in chunk])
+        scores = classifier.score([classifier.prepare(at_hand(read_image(one))) for one in chunk])
         wanted = [CIFAR10.index(one.parent.name) for one in chunk]
         is_right += (card.decide(scores).argmax(axis=1) == np.array(wanted)).tolist()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from mekiki.errors import UsageError
 from mekiki.media.preprocessing import Preprocessing
 from mekiki.metrics.classification import Scored, measure
 from mekiki.metrics.intervals import Resampling
-from mekiki.training.card import Decisions, ModelCard
-from mekiki.training.deciding import decided
+from mekiki.training.card import Calibration, Decisions, ModelCard
+from mekiki.training.deciding import decided, untuned
 from mekiki.training.judging import (
     MAX_MISTAKES,
     Candidate,
@@ -31,13 +32,14 @@ FAST = Resampling(100)
 
 
 def card(**fields: Any) -> ModelCard:
-    return ModelCard(name="a", class_names=NAMES, preprocessing=Preprocessing(), **fields)
+    return ModelCard(**{"name": "a", "class_names": NAMES, "preprocessing": Preprocessing(), **fields})
 
 
 def candidate(scores: NDArray[np.floating], truth: NDArray[np.int8], name: str = "a", **fields: Any) -> Candidate:
     made = card(**fields)
     scored = decided(made, scores.astype(np.float32), truth, np.arange(len(truth)))
-    return Candidate(name, f"id of {name}", made, {"test": scored, "val": scored})
+    before = untuned(made, scored.scores, scored.truth, scored.atoms)
+    return Candidate(name, f"id of {name}", made, {"test": scored, "val": scored}, {"test": before, "val": before})
 
 
 def some(n: int = 60) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
@@ -87,7 +89,7 @@ def test_a_gate_on_what_cannot_be_measured_does_not_pass() -> None:
     truth = np.zeros((60, 2), np.int8)
     one = candidate(np.full((60, 2), 0.1), truth)
 
-    reasons = refuse_gates({"macro_ap": 0.1}, one, "test", measure(one.parts["test"], NAMES, FAST))
+    reasons = refuse_gates({"macro_ap": 0.1}, measure(one.parts["test"], NAMES, FAST))
 
     assert reasons == ["macro_ap could not be measured"]
 
@@ -96,17 +98,68 @@ def test_every_gate_must_pass_and_its_reason_is_told() -> None:
     one = candidate(*some())
     metrics = measure(one.parts["test"], NAMES, FAST)
 
-    assert refuse_gates({"micro_f1": 0.5, "exact_match": 0.5}, one, "test", metrics) == []
-    assert len(refuse_gates({"micro_f1": 1.0, "exact_match": 1.0}, one, "test", metrics)) == 2
+    assert refuse_gates({"micro_f1": 0.5, "exact_match": 0.5}, metrics) == []
+    assert len(refuse_gates({"micro_f1": 1.0, "exact_match": 1.0}, metrics)) == 2
 
 
-def test_thresholds_tuned_on_the_part_pass_no_gate() -> None:
+def tuned_on(*parts: str, split: str = "split0", **facts: Any) -> Decisions:
+    return Decisions(objective="macro-f1", is_joint=False, facts={"split": split, "parts": parts, **facts})
+
+
+def choice_of(**fields: Any) -> dict[str, Any]:
+    """Return by what figure a model is chosen on val."""
     scores, truth = some()
-    one = candidate(scores, truth, decisions=Decisions(objective="macro-f1", is_joint=False, facts={"parts": ["val"]}))
-    metrics = measure(one.parts["val"], NAMES, FAST)
+    verdict = judge(
+        [candidate(scores, truth, **fields)], Question("split0", "test", "val", "micro_f1", None, FAST)
+    ).content
+    choice: dict[str, Any] = verdict["models"][0]["choice"]
+    assert verdict["models"][0]["parts"]["val"]["micro_f1"]["value"] == 1
+    return choice
 
-    assert refuse_gates({"micro_f1": 0.1}, one, "val", metrics) == ["its thresholds were tuned on part 'val'"]
-    assert refuse_gates({"micro_f1": 0.1}, one, "test", metrics) == []
+
+HONEST = {"cross_fitted": {"micro_f1": {"value": 0.25}}}
+SEARCHED = {"searched_on": [{"split": "split0", "part": "val"}]}
+
+
+def ensemble_of(*members: ModelCard, **fields: Any) -> dict[str, Any]:
+    shares = (1 / len(members),) * len(members)
+    return {"kind": "ensemble", "preprocessing": None, "members": members, "weights": shares, **fields}
+
+
+@pytest.mark.parametrize(
+    ("fields", "choice"),
+    [
+        pytest.param({}, (1.0, False, []), id="plain"),
+        pytest.param({"decisions": tuned_on("val", **HONEST)}, (0.25, True, []), id="tuned there"),
+        pytest.param({"decisions": tuned_on("val", "dev", **HONEST)}, (0.25, True, []), id="tuned there and elsewhere"),
+        pytest.param({"decisions": tuned_on("dev", **HONEST)}, (1.0, False, []), id="tuned elsewhere"),
+        pytest.param({"decisions": tuned_on("val", split="other", **HONEST)}, (1.0, False, []), id="another split"),
+        pytest.param({"decisions": tuned_on("val")}, (1.0, False, ["thresholds"]), id="nothing cross-fitted"),
+        pytest.param(ensemble_of(card(), settings=SEARCHED, metrics=HONEST), (0.25, True, []), id="searched there"),
+        pytest.param(ensemble_of(card(), settings=SEARCHED), (1.0, False, ["weights"]), id="search not cross-fitted"),
+        pytest.param(
+            ensemble_of(
+                card(), settings=SEARCHED, metrics=HONEST, decisions=tuned_on("val", **HONEST), thresholds=(0.5, 0.5)
+            ),
+            (0.25, True, ["weights"]),
+            id="searched and tuned there",
+        ),
+        pytest.param(
+            ensemble_of(
+                card(decisions=tuned_on("val"), calibration=Calibration(method="temperature", temperatures=(1.0, 1.0)))
+            ),
+            (1.0, False, ["members' calibration"]),
+            id="a calibrated member",
+        ),
+        pytest.param(ensemble_of(card(decisions=tuned_on("val"))), (1.0, False, []), id="a tuned member"),
+    ],
+)
+def test_a_model_is_chosen_by_a_figure_that_does_not_flatter_it_or_that_says_so(
+    fields: dict[str, Any], choice: tuple[float, bool, list[str]]
+) -> None:
+    found = choice_of(**fields)
+
+    assert (found["value"], found["is_cross_fitted"], found["flattered_by"]) == choice
 
 
 def test_metric_names_are_checked() -> None:
@@ -130,7 +183,7 @@ def test_the_order_of_rows_changes_no_figure() -> None:
     scores, truth = some()
     scores[:20] = 1 - scores[:20]
     one = candidate(scores, truth)
-    turned = Candidate("a", one.model_id, one.card, {part: _turned(scored) for part, scored in one.parts.items()})
+    turned = replace(one, parts={part: _turned(scored) for part, scored in one.parts.items()})
     question = Question("split0", "test", "val", "micro_f1", None, FAST)
 
     assert (

@@ -332,6 +332,21 @@ def test_bf16_learns_it_too_with_weights_in_32_bits() -> None:
     assert not same(states[-1].network, train()[-1].network)
 
 
+def test_the_scale_of_fp16s_loss_is_gone_on_from_at_the_border_of_stages_too() -> None:
+    options = replace(FAST, head_epochs=1, epochs=1)
+
+    def states_from(state: State) -> list[State]:
+        accelerator = open_accelerator("cpu", "fp32")
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=2)
+        states = fit(toy_network(), toy_parts(), LOSS, options, accelerator, state)
+        return [copy.deepcopy(one) for one in states]
+
+    after_head, last = states_from(State())
+
+    assert after_head.scaler["scale"] > 4
+    assert [one.scaler for one in states_from(after_head)] == [last.scaler]
+
+
 def test_fp16_without_a_gpu_is_refused() -> None:
     with pytest.raises(UsageError, match="fp16 needs a GPU and this is cpu: try --precision bf16 or fp32"):
         open_accelerator("cpu", "fp16")

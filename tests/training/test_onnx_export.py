@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mekiki.errors import BackendError, UnreadableError, UsageError
-from mekiki.media.preprocessing import Preprocessing
+from mekiki.media.preprocessing import Preprocessing, at_hand
 from mekiki.metrics.calibration import fit_isotonic
 from mekiki.training.card import CARD_KEY, Calibration, ModelCard, parse_card
 from mekiki.training.members import distinct_preprocessings
@@ -44,7 +44,7 @@ def scores_of(path: Path, inputs: list[np.ndarray]) -> np.ndarray:
 
 def check_same_scores(card: ModelCard, tensors: dict[str, Any], path: Path, *, allow_code: bool = False) -> None:
     classifier = open_torch(card, tensors, allow_code=allow_code)
-    prepared = [classifier.prepare(one) for one in random_images(5, size_hw=(64, 80))]
+    prepared = [classifier.prepare(at_hand(one)) for one in random_images(5, size_hw=(64, 80))]
     wanted = classifier.score(prepared)
 
     export_onnx(card, tensors, path, allow_code=allow_code)

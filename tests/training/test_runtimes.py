@@ -32,11 +32,12 @@ def watch(name, arguments):
 sys.addaudithook(watch)
 {first}
 import numpy as np
+from mekiki.media.preprocessing import at_hand
 from mekiki.models.classify import open_classifier
 from mekiki.models.opening import Opening
 classifier = open_classifier(Opening(Path(sys.argv[1]), sys.argv[2], "cpu"))
 for _ in range(3):
-    classifier.score([classifier.prepare(np.zeros((40, 50, 3), np.uint8))])
+    classifier.score([classifier.prepare(at_hand(np.zeros((40, 50, 3), np.uint8)))])
 time.sleep({wait_s})
 print(json.dumps(seen))
 """

@@ -118,11 +118,25 @@ def test_code_that_is_not_allowed_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_bug_in_the_users_code_is_theirs_to_see(tmp_path: Path) -> None:
-    arch = write_user_module(tmp_path, "def Tiny(): return 1 / 0")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("def Tiny(): return 1 / 0", "line 1: ZeroDivisionError: division by zero", id="made"),
+        pytest.param("Tiny = {}['x']", "line 1: KeyError: 'x'", id="read"),
+        pytest.param("raise SystemExit(7)", "line 1: SystemExit: 7", id="leaves"),
+        pytest.param(
+            "from torch import nn\nclass Tiny(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            "    def forward(self, pictures):\n        return pictures.nothing",
+            "line 6: AttributeError: 'Tensor' object has no attribute 'nothing'",
+            id="used",
+        ),
+    ],
+)
+def test_a_bug_in_the_users_code_is_said_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    arch = write_user_module(tmp_path, text)
 
-    with pytest.raises(ZeroDivisionError):
-        make(arch)
+    with pytest.raises(UsageError, match=rf"{message}\. Mend that program"):
+        check_output(make(arch), BackboneSpec(arch, 3), (32, 32))
 
 
 def test_an_output_of_another_width_is_refused(tmp_path: Path) -> None:

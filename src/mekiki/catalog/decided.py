@@ -1,4 +1,4 @@
-"""Models of a workspace with what they say of pictures and what they have seen of them."""
+"""Models of a workspace, and what they say of pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +13,15 @@ from numpy.typing import NDArray
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.items import require_items
 from mekiki.catalog.model_files import find_model_file
-from mekiki.catalog.models import find_model, list_models
+from mekiki.catalog.models import ModelRow, find_model, list_models
 from mekiki.catalog.results import read_split, require_split, split_runs
 from mekiki.catalog.runs import make_latest
 from mekiki.catalog.scored import Examples, read_examples, read_scores
-from mekiki.dataset.ids import hash_file
-from mekiki.errors import DataError, UsageError, unknown_name
+from mekiki.dataset.ids import MODEL_ID_LENGTH, hash_file
+from mekiki.errors import BackendError, DataError, UnreadableError, UsageError, unknown_name
 from mekiki.metrics.ensembles import combine
 from mekiki.records import RunSummary
 from mekiki.training.card import ModelCard, read_card
-
-ID_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +52,23 @@ def read_model(catalog: Catalog, model: str) -> KnownModel:
     path = find_model_file(model)
     if path is not None:
         card = read_card(path)
-        return KnownModel(card.name, hash_file(path)[:ID_DIGITS], path, card)
-    row = find_model(catalog, model)
-    return KnownModel(row.name, row.model_id, row.path, read_card(row.path))
+        return KnownModel(card.name, hash_file(path)[:MODEL_ID_LENGTH], path, card)
+    return _known(find_model(catalog, model))
+
+
+def _known(row: ModelRow) -> KnownModel:
+    """Return a model of the workspace with its card.
+
+    Raises:
+        BackendError: If its file is gone or damaged.
+    """
+    try:
+        return KnownModel(row.name, row.model_id, row.path, read_card(row.path))
+    except UnreadableError as error:
+        raise BackendError(
+            f"the file of model {row.name!r} cannot be used: {error}. Bring it back, or mekiki forget {row.run_id} and "
+            "make it again"
+        ) from error
 
 
 def read_models(catalog: Catalog, models: Sequence[str]) -> list[KnownModel]:
@@ -87,7 +98,7 @@ def latest_models(catalog: Catalog) -> list[KnownModel]:
     rows = {row.name: row for row in list_models(catalog)}
     if not rows:
         raise DataError(f"there is no model in {catalog.workspace} yet: mekiki train -w {catalog.workspace}")
-    return [KnownModel(row.name, row.model_id, row.path, read_card(row.path)) for row in rows.values()]
+    return [_known(row) for row in rows.values()]
 
 
 def split_for(catalog: Catalog, models: Sequence[KnownModel], name: str | None) -> str:
@@ -187,55 +198,7 @@ class ScoreTable:
 
 def hash_scores(scores: NDArray[np.float32]) -> str:
     """Return what stands for scores in a run's fingerprint."""
-    return hashlib.sha256(scores.tobytes()).hexdigest()[:ID_DIGITS]
-
-
-TRAINING_PART = "train"
-
-
-def n_trained_on(catalog: Catalog, model: KnownModel, examples: Examples) -> int | None:
-    """Return how many of these pictures a model, or a member of it, was trained on; None where nobody knows."""
-    seen: set[str] = set()
-    for card in model.card.members or (model.card,):
-        dealt = read_split(catalog, str(card.split.get("run_id", "")))
-        if not dealt or _is_taken_over(card):
-            return None
-        part = str(card.settings.get("train_part", TRAINING_PART))
-        seen.update(item_id for item_id, row in dealt.items() if row.part == part)
-    return sum(item.item_id in seen for item in examples.items)
-
-
-def _is_taken_over(card: ModelCard) -> bool:
-    """Return whether a network's weights came as they are from elsewhere; see `mekiki.stages.train`."""
-    return card.settings.get("epochs") == 0 and not card.settings.get("head_epochs")
-
-
-class Exposure(NamedTuple):
-    """How many of some pictures a model was trained on, None where nobody knows, and what a user must be told of it."""
-
-    n_seen: int | None
-    note: str | None
-
-
-def check_unseen(catalog: Catalog, model: KnownModel, examples: Examples, part: str) -> Exposure:
-    """Return how far figures of a model on a part can be believed; refuse where they would lie.
-
-    Raises:
-        DataError: If the part is of another split than the model's, and it was trained on pictures of the part.
-    """
-    n_seen = n_trained_on(catalog, model, examples)
-    if n_seen is None:
-        note = f"nobody knows what {model.name!r} was trained on: its figures hold if it never saw these pictures"
-        return Exposure(None, note)
-    if not n_seen:
-        return Exposure(0, None)
-    if model.splits != {examples.split_run_id}:
-        raise DataError(
-            f"{model.name!r} was trained on {n_seen} of {len(examples)} pictures of part {part!r}, which belong to "
-            "another split than its own, so its figures would lie: leave out --split, or train it on this split"
-        )
-    note = f"{model.name!r} was trained on the pictures of part {part!r}: its figures there flatter it"
-    return Exposure(n_seen, note)
+    return hashlib.sha256(scores.tobytes()).hexdigest()[:MODEL_ID_LENGTH]
 
 
 def make_current(catalog: Catalog, summary: RunSummary) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.decided import KnownModel, ScoreTable, latest_models, read_model, read_models, split_for
 from mekiki.catalog.items import source_paths
+from mekiki.catalog.predictions import predict_runs
 from mekiki.catalog.scored import Examples
 from mekiki.errors import DataError, shown_path
 from mekiki.training.card import check_same_classes
@@ -72,14 +73,26 @@ def find_contest(catalog: Catalog, names: Sequence[str], split: str | None, agai
     else:
         every = latest_models(catalog)
         split_run_id = split_for(catalog, every[-1:], split)
-        models = [model for model in every if split is not None or model.splits <= {split_run_id}]
+        models = [
+            model
+            for model in every
+            if (split is not None or model.splits <= {split_run_id}) and _may_have_scores(catalog, model)
+        ] or every[-1:]
     same = None
     if against is not None:
         other = read_model(catalog, against)
         same = next((model for model in models if model.model_id == other.model_id), other)
         models = models if same is not other else [other, *models]
-    check_same_classes({model.name: model.card for model in models})
+    try:
+        check_same_classes({model.name: model.card for model in models})
+    except DataError as error:
+        raise DataError(f"{error}. Name those to compare: mekiki evaluate {models[-1].name}") from error
     return Contest(tuple(models), split_run_id, None if same is None else same.name, is_named=bool(names))
+
+
+def _may_have_scores(catalog: Catalog, model: KnownModel) -> bool:
+    """Return whether a model has been asked about anything; an ensemble can be joined from its members' scores."""
+    return model.card.kind == "ensemble" or bool(predict_runs(catalog, model.card.scores_id))
 
 
 def describe_mistakes(catalog: Catalog, mistakes: Sequence[Mistake], examples: Examples) -> list[dict[str, Any]]:

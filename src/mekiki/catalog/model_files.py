@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from mekiki.catalog.db import Catalog, has_catalog
 from mekiki.catalog.models import find_model, list_models
-from mekiki.errors import UsageError
+from mekiki.catalog.runs import runs_of
+from mekiki.errors import UnreadableError, UsageError
+from mekiki.training.card import read_card
+from mekiki.training.user_code import code_place, is_user_code
+
+TRAINED_NAME = "training.json"
+"""What came of a training, in the folder of its run."""
+
+CODE_PLACE = "code_place"
+"""Key in it: where the program lay that was the backbone, see `mekiki.training.user_code.code_place`."""
 
 MODEL_SUFFIXES = (".safetensors", ".onnx", ".pt", ".pth", ".th")
 """Endings of model files; anything else without a slash is a name or an id."""
@@ -15,10 +25,18 @@ MODEL_SUFFIXES = (".safetensors", ".onnx", ".pt", ".pth", ".th")
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model's file, and whether it is one of the workspace's own models."""
+    """A model's file.
+
+    Attributes:
+        path: Absolute.
+        is_own: Whether it is one of the workspace's models.
+        is_trusted: Whether the programs that its backbones may be can be run without asking: those of a model of the
+            workspace that lie where they lay when they were trained with here. A workspace may come from anybody.
+    """
 
     path: Path
     is_own: bool
+    is_trusted: bool
 
 
 def locate_model(catalog: Catalog, model: str) -> ModelFile:
@@ -35,8 +53,34 @@ def locate_model(catalog: Catalog, model: str) -> ModelFile:
     given = find_model_file(model)
     if given is not None:
         own = {one.path for one in list_models(catalog)}
-        return ModelFile(given, given.absolute() in own)
-    return ModelFile(find_model(catalog, model).path, is_own=True)
+        return _model_file(catalog, given, is_own=given.absolute() in own)
+    return _model_file(catalog, find_model(catalog, model).path, is_own=True)
+
+
+def _model_file(catalog: Catalog, path: Path, *, is_own: bool) -> ModelFile:
+    return ModelFile(path, is_own, is_own and _is_trusted(catalog, path))
+
+
+def _is_trusted(catalog: Catalog, path: Path) -> bool:
+    """Return whether each program that a model names lies where a training of the workspace ran it."""
+    try:
+        card = read_card(path)
+        places = {code_place(one.arch) for one in (card, *card.members) if is_user_code(one.arch)}
+    except (UnreadableError, UsageError, ValueError):  # whoever opens it says what is wrong
+        return False
+    return not places or places <= _trained_places(catalog)
+
+
+def _trained_places(catalog: Catalog) -> set[str]:
+    """Return the places of the programs that trainings of a workspace ran."""
+    places = set()
+    for run in runs_of(catalog, "train"):
+        try:
+            said = json.loads((catalog.workspace / "runs" / run.run_id / TRAINED_NAME).read_text(encoding="utf-8"))
+            places.add(str(said.get(CODE_PLACE)))
+        except (OSError, ValueError, AttributeError):  # gone or damaged: it vouches for nothing
+            continue
+    return places
 
 
 def locate_model_beside(workspace: Path, model: str) -> ModelFile:
@@ -53,7 +97,7 @@ def locate_model_beside(workspace: Path, model: str) -> ModelFile:
                 f"there is no model file {model!r}, and no workspace in {workspace} that could have a model of this "
                 "name: check the path, or give the workspace with -w FOLDER"
             )
-        return ModelFile(given, is_own=False)
+        return ModelFile(given, is_own=False, is_trusted=False)
     with Catalog(workspace, create=False) as catalog:
         return locate_model(catalog, model)
 

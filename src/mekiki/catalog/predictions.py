@@ -24,28 +24,25 @@ def write_predictions(
 
 
 def predict_runs(catalog: Catalog, scores_id: str) -> list[str]:
-    """Return the ids of the runs that stored scores of a model, the latest first.
+    """Return the ids of the finished runs that stored scores of a model, the latest first.
 
     Args:
         catalog: Where from.
         scores_id: Of the model's card: models that differ in thresholds only share their scores.
     """
-    found = [run for run in runs_of(catalog, "predict") if run.identity.split(" ")[0] == scores_id]
-    return [run.run_id for run in sorted(found, key=lambda run: run.finished_at or run.started_at, reverse=True)]
+    found = [run for run in runs_of(catalog, "predict") if run.finished_at and run.identity.split(" ")[0] == scores_id]
+    return [run.run_id for run in sorted(found, key=lambda run: run.finished_at or "", reverse=True)]
 
 
-def read_predictions(
-    catalog: Catalog, run_ids: Sequence[str], class_names: Sequence[str]
-) -> dict[str, NDArray[np.float32]]:
-    """Return item id to ``(C,)`` scores; of several runs, the first in ``run_ids`` that has the item counts."""
+def read_predictions(catalog: Catalog, run_id: str, class_names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """Return item id to the ``(C,)`` scores that a run stored; never mix those of two, which computed differently."""
     columns = {name: column for column, name in enumerate(class_names)}
     found: dict[str, NDArray[np.float32]] = {}
-    for run_id in reversed(run_ids):
-        current, row = "", np.empty(0, np.float32)
-        sql = "SELECT item_id, class_name, score FROM predictions WHERE run_id = ? ORDER BY item_id"
-        for item_id, name, score in catalog.rows(sql, (run_id,)):
-            if item_id != current:
-                current, row = item_id, np.full(len(columns), np.nan, np.float32)
-                found[item_id] = row
-            row[columns[name]] = score
+    current, row = "", np.empty(0, np.float32)
+    sql = "SELECT item_id, class_name, score FROM predictions WHERE run_id = ? ORDER BY item_id"
+    for item_id, name, score in catalog.rows(sql, (run_id,)):
+        if item_id != current:
+            current, row = item_id, np.full(len(columns), np.nan, np.float32)
+            found[item_id] = row
+        row[columns[name]] = score
     return found

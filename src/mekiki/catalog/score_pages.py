@@ -44,8 +44,9 @@ def scores_of(
 
 
 def run_of_identity(catalog: Catalog, identity: str) -> str | None:
-    """Return the run of ``predict`` that stored scores with exactly this model, runtime and precision, or None."""
-    return next((run.run_id for run in runs_of(catalog, "predict") if run.identity == identity), None)
+    """Return the latest finished run of ``predict`` with exactly this model, runtime and precision, or None."""
+    found = [run for run in runs_of(catalog, "predict") if run.finished_at and run.identity == identity]
+    return max(found, key=lambda run: run.finished_at or "").run_id if found else None
 
 
 def _by_item(rows: Iterable[tuple[Any, ...]], class_names: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,6 +113,8 @@ def read_examples(catalog: Catalog, split_run_id: str, classes: Sequence[str] = 
 def read_scores(catalog: Catalog, scores_id: str, name: str, examples: Examples) -> NDArray[np.float32]:
     """Return the stored scores of a model, row by row of ``examples``; ``(N, C)`` float32, not calibrated.
 
+    All are of one run: the latest finished one that has every picture.
+
     Args:
         catalog: Where from.
         scores_id: Of the model's card.
@@ -120,17 +122,18 @@ def read_scores(catalog: Catalog, scores_id: str, name: str, examples: Examples)
         examples: Whose scores; its classes are the model's.
 
     Raises:
-        DataError: If a picture has no scores, with what to type.
+        DataError: If no run has scores of all pictures, with how many the best one lacks, and what to type.
     """
-    stored: Mapping[str, NDArray[np.float32]] = read_predictions(
-        catalog, predict_runs(catalog, scores_id), examples.class_names
-    )
-    missing = [item for item in examples.items if item.item_id not in stored]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(examples)} pictures have no scores of model {name!r}, the first is "
-            f"{missing[0].path}: mekiki predict {name} -w {catalog.workspace}"
-        )
     if not len(examples):
         return np.empty((0, len(examples.class_names)), np.float32)
-    return np.stack([stored[item.item_id] for item in examples.items])
+    missing = list(examples.items)
+    for run_id in predict_runs(catalog, scores_id):
+        stored = read_predictions(catalog, run_id, examples.class_names)
+        lacking = [item for item in examples.items if item.item_id not in stored]
+        if not lacking:
+            return np.stack([stored[item.item_id] for item in examples.items])
+        missing = min(missing, lacking, key=len)
+    raise DataError(
+        f"{len(missing)} of {len(examples)} pictures have no scores of model {name!r}, the first is "
+        f"{missing[0].path}: mekiki predict {name} -w {catalog.workspace}"
+    )

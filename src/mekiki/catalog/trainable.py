@@ -107,12 +107,17 @@ def check_readable(examples: Examples, failures: dict[int, Failure], wanted: Wan
 
 
 def certificate_of(catalog: Catalog, split_run_id: str) -> dict[str, Any]:
-    """Return the certificate of a split with its run; without the names of files, since models are passed on."""
+    """Return the certificate of a split with its run, as a model's card has it.
+
+    Names of files are left out, since models are passed on, and the time of day, since the same training gives the
+    same file.
+    """
     path = catalog.workspace / "runs" / split_run_id / "certificate.json"
     certificate: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     nearest = certificate.get("nearest")
     if nearest:
         certificate["nearest"] = {name: nearest[name] for name in nearest if name not in ("first", "second")}
+    certificate.pop("created_at", None)
     return {"run_id": split_run_id, **certificate}
 
 

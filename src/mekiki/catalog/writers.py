@@ -23,6 +23,9 @@ WRITERS: dict[str, frozenset[str]] = {
     "heatmaps": frozenset({"explain"}),
     "rarity": frozenset({"mine"}),
     "captions": frozenset({"ingest", "caption"}),
-    "answers": frozenset({"annotate", "caption"}),
+    "answers": frozenset({"annotate", "caption", "forget"}),
 }
-"""Table to the stages that may write it. ``forget`` deletes from all of them; nothing else deletes."""
+"""Table to the stages that may write it. ``forget`` deletes from all of them; nothing else deletes.
+
+Of answers it leaves what they have cost.
+"""

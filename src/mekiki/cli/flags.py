@@ -108,7 +108,7 @@ def _words(pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _pair(flag: Flag, word: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
+    name, equals, value = word.rpartition("=")  # a class may have one in its name
     if not equals:
         raise UsageError(f"{flag.name} takes NAME=VALUE, got {word!r}")
     return name, value

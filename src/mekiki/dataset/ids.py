@@ -21,6 +21,9 @@ from mekiki.errors import UnreadableError
 ID_LENGTH = 32
 """Hex digits of an id."""
 
+MODEL_ID_LENGTH = 16
+"""Hex digits of the id of a model's file, and of what stands for scores."""
+
 MAX_NAME_BYTES = 120
 """Longest file name that `safe_name` makes, in UTF-8 bytes; file systems take 255, and callers add to it."""
 

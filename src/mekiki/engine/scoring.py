@@ -19,7 +19,7 @@ from mekiki.errors import UnreadableError
 from mekiki.intake.files import unchanged_path
 from mekiki.intake.inputs import GivenFile, frame_key
 from mekiki.intake.pictures import iter_pictures
-from mekiki.media.images import read_image
+from mekiki.media.images import decode_image, read_picture_bytes
 from mekiki.media.sampling import Sampling
 from mekiki.media.video import Damage
 from mekiki.metrics.ensembles import combine
@@ -80,7 +80,8 @@ class StoredPictures:
         self._catalog = catalog
         self._items = select_items(catalog, PICTURE_KINDS)
         self._card = card
-        runs = [run_of_identity(catalog, scores_identity(member, opening)) for member in card.members]
+        members = () if opening.is_onnx else card.members  # a graph need not be what its card says of its members
+        runs = [run_of_identity(catalog, scores_identity(member, opening)) for member in members]
         self._runs = [] if None in runs else [run for run in runs if run is not None]
 
     def __len__(self) -> int:
@@ -171,8 +172,11 @@ class StoredWork(ScoreWork):
             return
         classifier = self.classifier()
         path = unchanged_path(picture.item)  # what was ingested although its end is missing is taken as far as it goes
-        image = read_image(path, at_least_px=classifier.at_least_px(), allow_truncated=True)
-        yield Loaded(picture.item_id, Ready(picture.path, picture.item_id, classifier.prepare(image)))
+        content = read_picture_bytes(path)
+        prepared = classifier.prepare(
+            lambda px: decode_image(content, path, at_least_px=px, allow_truncated=True).pixels
+        )
+        yield Loaded(picture.item_id, Ready(picture.path, picture.item_id, prepared))
 
     def compute(self, loaded: list[Loaded]) -> list[Result | UnreadableError]:
         """Score what has no scores yet, in one batch."""
@@ -202,12 +206,12 @@ class FileWork(ScoreWork):
         if file.problem is not None:
             raise UnreadableError(file.path, file.problem)
         classifier = self.classifier()
-        for one in iter_pictures(file.path, self.sampling, classifier.at_least_px()):
+        for one in iter_pictures(file.path, self.sampling):
             if isinstance(one, Damage):
                 yield Loaded(file.item_id, Ready(file.path, file.item_id, damage=one))
                 continue
             key = file.item_id if one.time_s is None else frame_key(file.item_id, one.index or 0, one.time_s)
-            yield Loaded(file.item_id, Ready(file.path, key, classifier.prepare(one.pixels)))
+            yield Loaded(file.item_id, Ready(file.path, key, classifier.prepare(one.read)))
 
     def write(self, transaction: Transaction, results: list[Result]) -> int:
         """Write the scores, and remember what was lost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class GivenFiles:
 
     def __init__(self, paths: Sequence[str], *, is_recursive: bool = True, rules: PathRules | None = None) -> None:
         self._problems: dict[str, str | None] = {}
+        self._given = {os.path.normpath(Path(written).expanduser().absolute()) for written in paths}
         self.n_ignored = 0
         for written in paths:
             path = Path(written).expanduser()
@@ -66,7 +68,8 @@ class GivenFiles:
             yield GivenFile(f"{place:09d}", Path(name), problem)
 
     def __contains__(self, path: object) -> bool:
-        return str(path) in self._problems
+        """Return whether an absolute path is read: it is one of the files, or the list or table that names them."""
+        return str(path) in self._problems or str(path) in self._given
 
     def _add_table(self, path: Path, rules: PathRules) -> None:
         files = read_label_files([path], "auto", ReadOptions(), rules)

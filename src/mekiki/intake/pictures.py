@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mekiki.intake.files import look_at
-from mekiki.media.images import read_image
+from mekiki.media.images import decode_image, read_picture_bytes
+from mekiki.media.preprocessing import ReadPicture, at_hand
 from mekiki.media.sampling import Sampling
 from mekiki.media.video import Damage, VideoReader
-from mekiki.records import Image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,35 +18,35 @@ class Picture:
     """A photo, or a frame of a clip.
 
     Attributes:
-        pixels: ``(H, W, 3)`` RGB, upright.
+        read: Gives its pixels: a photo is decoded when it is asked, and smaller if that will do; frames are whole.
         index: Of a frame: its place in the clip.
         time_s: Of a frame.
     """
 
-    pixels: Image
+    read: ReadPicture
     index: int | None = None
     time_s: float | None = None
 
 
-def iter_pictures(path: Path, sampling: Sampling, at_least_px: int | None) -> Iterator[Picture | Damage]:
+def iter_pictures(path: Path, sampling: Sampling) -> Iterator[Picture | Damage]:
     """Yield the picture of a photo, or the frames of a clip that ``sampling`` chooses.
 
     Args:
         path: A photo or a clip; its content decides which.
         sampling: Which frames.
-        at_least_px: As `mekiki.media.images.read_image` takes it; frames are whole.
 
     Yields:
         Pictures; behind those of a damaged clip, what was lost of it.
 
     Raises:
-        UnreadableError: If it is neither, or broken.
+        UnreadableError: If it is neither, or broken. Whether a photo can be decoded shows when it is.
     """
     if look_at(path)[2] == "image":
-        yield Picture(read_image(path, at_least_px=at_least_px))
+        content = read_picture_bytes(path)
+        yield Picture(lambda px: decode_image(content, path, at_least_px=px).pixels)
         return
     reader = VideoReader(path)
     for frame in reader.sample(sampling):
-        yield Picture(frame.pixels, frame.index, frame.time_s)
+        yield Picture(at_hand(frame.pixels), frame.index, frame.time_s)
     if reader.damage:
         yield reader.damage

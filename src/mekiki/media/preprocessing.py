@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,9 @@ from mekiki.records import Image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+ReadPicture = Callable[[int | None], Image]
+"""Gives a picture decoded for a short side of at least so many pixels; None for the whole. Called once per size."""
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 DECODE_FACTOR = 2
@@ -113,3 +117,21 @@ def prepare(image: Image, how: Preprocessing) -> NDArray[np.float32]:
         ValueError: If the picture is not resized and smaller than the crop.
     """
     return normalise(crop_middle(resize_for(image, how), how.crop_hw), how)
+
+
+def prepare_each(read: ReadPicture, hows: Sequence[Preprocessing]) -> tuple[NDArray[np.float32], ...]:
+    """Return one input per preprocessing, each from the picture as it is decoded for that preprocessing alone.
+
+    A JPEG that is decoded larger gives other pixels, so networks that share a picture would not see what they see
+    when they run alone.
+
+    Raises:
+        ValueError: If the picture is not resized and smaller than a crop.
+    """
+    images = {px: read(px) for px in dict.fromkeys(how.at_least_px for how in hows)}
+    return tuple(prepare(images[how.at_least_px], how) for how in hows)
+
+
+def at_hand(image: Image) -> ReadPicture:
+    """Return a picture that is decoded already, such as a frame of a clip, as classifiers take pictures."""
+    return lambda _px: image

@@ -5,7 +5,7 @@ N pictures, C classes. States are ``(N, C)`` int8: 1 present, 0 absent, -1 unsur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,9 +72,23 @@ def cohen_kappa(
     is_both = (first >= 0) & (second >= 0)
     n_both, n_same = is_both.sum(axis=0), (is_both & (first == second)).sum(axis=0)
     return [
-        ClassAgreement(kappa, int(n), int(same) / int(n) if n else float("nan"))
-        for kappa, n, same in zip(estimate(figures, resampling), n_both, n_same, strict=True)
+        ClassAgreement(_widened(kappa, n_atoms, resampling), int(n), int(same) / int(n) if n else float("nan"))
+        for kappa, n_atoms, n, same in zip(
+            estimate(figures, resampling, is_share=False), figures.rests_on.tolist(), n_both, n_same, strict=True
+        )
     ]
+
+
+def _widened(kappa: Estimate, n_atoms: float, resampling: Resampling) -> Estimate:
+    """Return an interval that does not end at full agreement or disagreement, which draws alone cannot rule out.
+
+    With n atoms that all agree, the share of those that do is ``tail ** (1 / n)`` at least (see `estimate`), and kappa,
+    which is never above that share, may be as low.
+    """
+    if not n_atoms:
+        return kappa
+    flawless = float(((1 - resampling.level) / 2) ** (1 / n_atoms))
+    return replace(kappa, low=min(kappa.low, flawless), high=max(kappa.high, -flawless))
 
 
 class _Kappas:

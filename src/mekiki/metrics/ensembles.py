@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mekiki.metrics.arrays import check_scores
 from mekiki.metrics.counting import CountFigures
+from mekiki.metrics.folds import deal_folds
 from mekiki.metrics.ranking import RankFigures
 
 SUM_TOLERANCE = 1e-6
@@ -132,6 +133,35 @@ def select_greedily(
         if values[chosen] > highest:
             best, highest = candidates[chosen], values[chosen]
     return best
+
+
+def cross_combine(
+    scores: NDArray[np.float32],
+    truth: NDArray[np.int8],
+    atoms: NDArray[np.int64],
+    find: Callable[[NDArray[np.float32], NDArray[np.int8]], NDArray[np.float64]],
+    n_folds: int = 5,
+) -> NDArray[np.float32]:
+    """Return ``(N, C)`` scores, each row combined by weights that were found without its atom's fold.
+
+    So the same pictures can find weights and tell, without bias, what finding them so is worth.
+
+    Args:
+        scores: ``(M, N, C)``.
+        truth: ``(N, C)``.
+        atoms: ``(N,)``.
+        find: Scores and truth of some rows to weights ``(M,)``, such as `search_weights`.
+        n_folds: Of `mekiki.metrics.folds.deal_folds`.
+
+    Raises:
+        ValueError: As ``find``, for the rows of all folds but one; or if there are fewer atoms than folds.
+    """
+    combined = np.empty(truth.shape, np.float32)
+    folds = deal_folds(truth, atoms, n_folds)
+    for fold in range(n_folds):
+        inside = folds == fold
+        combined[inside] = combine(scores[:, inside], find(scores[:, ~inside], truth[~inside]))
+    return combined
 
 
 Valuation = Callable[[NDArray[np.float64]], float]

@@ -9,12 +9,18 @@ from typing import Any, Protocol
 
 from mekiki.errors import BackendError
 from mekiki.models.base import Answer, Question
+from mekiki.models.pricing import Sizes
 from mekiki.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one call used; None where the server does not say, or nobody knows the price."""
+    """What one call used; None where the server does not say, or nobody knows the price.
+
+    Attributes:
+        input_tokens, output_tokens: As the server counts them.
+        cost_usd: At the price of that day; a cost cap goes by tokens and the price of today.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -42,12 +48,13 @@ class Call(Protocol):
 class Ledger(Protocol):
     """Where calls are entered before they are made, and answers as they arrive."""
 
-    def begin(self, key: str, worst_usd: float | None) -> Call:
+    def begin(self, key: str, worst_usd: float | None, most: Sizes | None = None) -> Call:
         """Enter a call.
 
         Args:
             key: Of the question.
             worst_usd: The most that it can cost; None if nobody knows.
+            most: The tokens that it cannot exceed, from which its cost follows at any price; None if nobody knows.
 
         Raises:
             CostCapReachedError: If that is more than what is left.

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mekiki.media.preprocessing import ReadPicture
 from mekiki.records import Image
 from mekiki.training.card import ModelCard
 
@@ -23,12 +24,8 @@ class Classifier(Protocol):
     device: str
     """What it runs on, in words: ``cpu``, ``cuda:0``, ``cpu (onnxruntime)``."""
 
-    def at_least_px(self) -> int | None:
-        """Return the short side to which JPEGs may be shrunk while decoding; None for whole pictures."""
-        ...
-
-    def prepare(self, image: Image) -> Prepared:
-        """Return a picture as `score` takes it; runs in several threads at once."""
+    def prepare(self, read: ReadPicture) -> Prepared:
+        """Return a picture as `score` takes it, decoded once for each size wanted; runs in several threads at once."""
         ...
 
     def score(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mekiki.media.preprocessing import prepare
+from mekiki.media.preprocessing import ReadPicture, prepare_each
 from mekiki.metrics.ensembles import combine
 from mekiki.models.base import Classifier, Prepared
-from mekiki.records import Image
 from mekiki.training.card import ModelCard
 from mekiki.training.members import distinct_preprocessings
 
@@ -18,7 +17,7 @@ from mekiki.training.members import distinct_preprocessings
 class EnsembleClassifier:
     """Several networks that are one model; see `mekiki.models.base.Classifier`.
 
-    A picture is prepared once for each different preprocessing, not once per member.
+    A picture is prepared once for each different preprocessing, not once per member; each sees what it sees alone.
 
     Args:
         card: Of an ensemble.
@@ -33,14 +32,9 @@ class EnsembleClassifier:
         self.device = ", ".join(dict.fromkeys(member.device for member in members))
         self._distinct, self._wanted = distinct_preprocessings(card)
 
-    def at_least_px(self) -> int | None:
-        """Return the short side to which JPEGs may be shrunk while decoding; None if a member wants whole pictures."""
-        sizes = [member.at_least_px() for member in self.members]
-        return None if None in sizes else max(size for size in sizes if size is not None)
-
-    def prepare(self, image: Image) -> Prepared:
+    def prepare(self, read: ReadPicture) -> Prepared:
         """Return a picture as `score` takes it: one array per different preprocessing."""
-        return tuple(prepare(image, how) for how in self._distinct)
+        return prepare_each(read, self._distinct)
 
     def score(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         """Return ``(N, C)`` scores in [0, 1]: the weighted mean of the members' finished ones."""

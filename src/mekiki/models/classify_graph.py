@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.errors import BackendError, UnreadableError
-from mekiki.media.preprocessing import prepare
+from mekiki.media.preprocessing import ReadPicture, prepare_each
 from mekiki.models.base import Prepared
-from mekiki.records import Image
 from mekiki.training.card import CARD_KEY, ModelCard, parse_card
 from mekiki.training.members import distinct_preprocessings
 from mekiki.training.runtimes import import_onnx
@@ -30,7 +30,7 @@ def read_onnx_card(path: Path) -> ModelCard:
 
     Raises:
         MissingExtraError: If the package that reads such files is not installed.
-        UnreadableError: If the file cannot be read, is no ONNX, or none that mekiki wrote.
+        UnreadableError: If the file cannot be read, is no ONNX, none that mekiki wrote, or keeps weights elsewhere.
     """
     onnx, message = import_onnx(), import_module("google.protobuf.message")
     try:
@@ -42,7 +42,20 @@ def read_onnx_card(path: Path) -> ModelCard:
     found = {one.key: one.value for one in graph.metadata_props}
     if CARD_KEY not in found:
         raise UnreadableError(path, "an ONNX file, but none that mekiki exported: it has no card")
+    if any(one.data_location == onnx.TensorProto.EXTERNAL for one in _tensors(graph)):
+        raise UnreadableError(path, "an ONNX file whose weights lie in other files: save it again as one whole file")
     return parse_card(found[CARD_KEY], path)
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Yield the tensors in a part of a graph, at any depth: initialisers, constants, those in branches and loops."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for kind, value in message.ListFields():
+        if kind.message_type is not None:
+            for one in (value,) if hasattr(value, "ListFields") else value:
+                yield from _tensors(one)
 
 
 def n_usable_cores() -> int:
@@ -60,15 +73,9 @@ class GraphClassifier(ABC):
         self.card = card
         self._preprocessings, _ = distinct_preprocessings(card)
 
-    def at_least_px(self) -> int | None:
-        """Return the short side to which JPEGs may be shrunk while decoding; None for whole pictures."""
-        sides = [one.at_least_px for one in self._preprocessings]
-        known = [side for side in sides if side is not None]
-        return max(known) if len(known) == len(sides) else None
-
-    def prepare(self, image: Image) -> Prepared:
+    def prepare(self, read: ReadPicture) -> Prepared:
         """Return a picture as `score` takes it."""
-        return tuple(prepare(image, how) for how in self._preprocessings)
+        return prepare_each(read, self._preprocessings)
 
     def score(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         """Return ``(N, C)`` scores in [0, 1], not calibrated."""

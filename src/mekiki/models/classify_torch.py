@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.errors import BackendError, UsageError, unknown_name
-from mekiki.media.preprocessing import Preprocessing, prepare
+from mekiki.media.preprocessing import Preprocessing, ReadPicture, prepare_each
 from mekiki.models.base import Prepared
-from mekiki.records import Image
+from mekiki.training.accelerating import Precision
+from mekiki.training.arithmetic import full_float32
 from mekiki.training.card import ModelCard
 from mekiki.training.checkpoint import load_network, read_tensors
 from mekiki.training.packages import import_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Precision = Literal["fp32", "bf16", "fp16"]
-
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 
@@ -93,13 +91,9 @@ class TorchClassifier:
         assert card.preprocessing is not None  # a network's card has one
         self._preprocessing: Preprocessing = card.preprocessing
 
-    def at_least_px(self) -> int | None:
-        """Return the short side to which JPEGs may be shrunk while decoding; None for whole pictures."""
-        return self._preprocessing.at_least_px
-
-    def prepare(self, image: Image) -> Prepared:
+    def prepare(self, read: ReadPicture) -> Prepared:
         """Return a picture as `score` takes it."""
-        return (prepare(image, self._preprocessing),)
+        return prepare_each(read, (self._preprocessing,))
 
     def score(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         """Return ``(N, C)`` scores in [0, 1], not calibrated."""
@@ -125,8 +119,6 @@ class TorchClassifier:
         if not self._is_cuda:
             return nullcontext()
         context: AbstractContextManager[None] = (
-            torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # a GPU's usual "fp32" keeps 10 bits of 23
-            if self._type == torch.float32
-            else torch.autocast("cuda", dtype=self._type)
+            full_float32() if self._type == torch.float32 else torch.autocast("cuda", dtype=self._type)
         )
         return context

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
+from mekiki.dataset.ids import MODEL_ID_LENGTH
 from mekiki.errors import BackendError, UnreadableError, UsageError
 from mekiki.media.preprocessing import Preprocessing
 from mekiki.models.classify_graph import read_onnx_card
@@ -25,7 +26,6 @@ Precision = Literal["fp32", "bf16"]
 ResizeMode = Literal["squash", "short-side", "none"]
 
 OWN, ONNX = ".safetensors", ".onnx"
-ID_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +102,18 @@ class Opening:
 
 
 def scores_identity(card: ModelCard, opening: Opening) -> str:
-    """Return what scores depend on, for a run's fingerprint: weights and preprocessing, runtime, precision."""
-    return f"{card.scores_id} {opening.resolved().runtime} {opening.precision}"
+    """Return what scores depend on, for a run's fingerprint: weights and preprocessing, runtime, precision.
+
+    For a graph that is all of its file: its card stays as it is when somebody quantises or prunes it.
+    """
+    scores_id = id_of_file(opening.path) if opening.is_onnx else card.scores_id
+    return f"{scores_id} {opening.resolved().runtime} {opening.precision}"
 
 
 def id_of_file(path: Path) -> str:
     """Return a model's id: the first 16 hex digits of its file's SHA-256."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:ID_DIGITS]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:MODEL_ID_LENGTH]
 
 
 def load_card(opening: Opening) -> ModelCard:
@@ -117,7 +121,7 @@ def load_card(opening: Opening) -> ModelCard:
 
     Raises:
         UsageError: If a foreign checkpoint lacks a fact, or a file of ours is given one.
-        BackendError: If the file cannot be read, or is no model.
+        BackendError: If the file cannot be read, is no model, or was changed after we wrote it.
     """
     facts = opening.foreign.given()
     card = None
@@ -134,6 +138,8 @@ def load_card(opening: Opening) -> ModelCard:
     if facts:
         flags = ", ".join("--" + name.replace("class_names", "classes").replace("_", "-") for name in facts)
         raise UsageError(f"{opening.path} is a model of mekiki's and says itself what it is. Leave out {flags}")
+    if card.kind == "ensemble" and not opening.is_onnx:
+        load_model(opening)  # checks it: its scores may be made of stored ones, without a look at its weights
     return card
 
 
@@ -142,7 +148,7 @@ def load_model(opening: Opening) -> tuple[ModelCard, Mapping[str, Tensor]]:
 
     Raises:
         UsageError: If a foreign checkpoint lacks a fact, or a file of ours is given one.
-        BackendError: If the file cannot be read, or is no model.
+        BackendError: If the file cannot be read, is no model, or was changed after we wrote it.
     """
     from mekiki.training.checkpoint import scores_id_of
     from mekiki.training.foreign import read_foreign

@@ -1,6 +1,6 @@
 """Stage ``ensemble``: several models in one. Reads ``models``, ``predictions``, ``labels``; writes ``models``.
 
-Weights are searched in `mekiki.metrics.ensembles`; how models are joined in one file is `mekiki.training.derived`.
+Weights are searched in `mekiki.training.weighing`; how models are joined in one file is `mekiki.training.derived`.
 """
 
 from __future__ import annotations
@@ -11,32 +11,31 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.decided import (
     KnownModel,
     ScoreTable,
-    check_unseen,
     hash_scores,
     make_current,
     read_models,
     read_parts,
     split_for,
 )
+from mekiki.catalog.exposure import require_unseen
 from mekiki.catalog.items import require_items
 from mekiki.catalog.models import ModelRow, write_models
 from mekiki.catalog.scored import Examples
 from mekiki.engine.run import Engine, Outcome
 from mekiki.errors import DataError, UsageError
-from mekiki.metrics.classification import Scored, measure
-from mekiki.metrics.ensembles import combine, search_weights, select_greedily
 from mekiki.records import RunSummary
 from mekiki.settings import Field, Positional, Settings
-from mekiki.training.card import DEFAULT_THRESHOLD, check_same_classes
+from mekiki.training.card import check_same_classes
 from mekiki.training.derived import Share, save_ensemble, scores_key
+from mekiki.training.origins import SEARCHED_KEY, TEST_PART, Source, as_setting, searched_on
+from mekiki.training.telling import tell_search
+from mekiki.training.weighing import Search
 
-TEST_PART = "test"
 SEARCH = frozenset({"part", "objective", "split", "seed"})
 """Settings of a search."""
 
@@ -65,7 +64,7 @@ class _Ground:
     """What weights are searched on."""
 
     examples: Examples
-    scores: NDArray[np.float32]  # (M, N, C) finished
+    search: Search
     notes: tuple[str, ...]
 
 
@@ -89,14 +88,25 @@ def ensemble(catalog: Catalog, settings: EnsembleSettings, engine: Engine) -> Ru
     ground = None if settings.method == "mean" else _read(catalog, models, settings)
 
     def compute(run_id: str) -> Outcome:
-        weights = np.full(len(models), 1 / len(models)) if ground is None else _search(ground, settings)
+        weights = np.full(len(models), 1 / len(models)) if ground is None else ground.search.find()
         shares = [
             Share(model.name, model.model_id, model.path, model.card, float(weight))
             for model, weight in zip(models, weights, strict=True)
         ]
         kept = [share for share in shares if share.weight > 0]
-        how = {"method": settings.method} if ground is None else settings.model_dump(include={"method", *SEARCH})
-        saved = save_ensemble(catalog.workspace / "models", settings.name, kept, how)
+        searched = [one for share in kept for one in searched_on(share.card)]
+        how: dict[str, Any] = {"method": settings.method}
+        metrics: dict[str, Any] = {}
+        cross_fitted = None
+        if ground is not None:
+            how = settings.model_dump(include={"method", *SEARCH})
+            here = Source(ground.examples.split_run_id, settings.part)
+            cross_fitted = ground.search.cross_fitted()
+            if cross_fitted is not None and here not in searched:  # else weights of a member have seen all of it
+                metrics = {"cross_fitted": cross_fitted}
+            searched.append(here)
+        how |= {SEARCHED_KEY: as_setting(searched)} if searched else {}
+        saved = save_ensemble(catalog.workspace / "models", settings.name, kept, how, metrics)
         content = {
             "model": settings.name,
             "method": settings.method,
@@ -104,7 +114,8 @@ def ensemble(catalog: Catalog, settings: EnsembleSettings, engine: Engine) -> Ru
             "dropped": [one.name for one in shares if one.weight == 0],
             "part": None if ground is None else settings.part,
             "objective": None if ground is None else settings.objective,
-            "search": None if ground is None else _describe(ground, models, weights, settings.objective),
+            "search": None if ground is None else ground.search.describe([one.name for one in models], weights),
+            "cross_fitted": cross_fitted,
         }
         row = ModelRow(saved.model_id, run_id, settings.name, saved.path, saved.card.parents)
         return Outcome(
@@ -113,7 +124,7 @@ def ensemble(catalog: Catalog, settings: EnsembleSettings, engine: Engine) -> Ru
             files={"ensemble.json": json.dumps(content, ensure_ascii=False, indent=2)},
             outputs={"model": catalog.relative(saved.path)},
             extra={"model_id": saved.model_id, "model": settings.name, "members": content["members"]},
-            notes=[*_notes(shares), *(ground.notes if ground else ())],
+            notes=[*_notes(shares), *(ground.notes if ground else ()), *(tell_search(content) if ground else ())],
         )
 
     reads = {"models": " ".join(f"{model.model_id} {model.name}" for model in models)}
@@ -122,7 +133,7 @@ def ensemble(catalog: Catalog, settings: EnsembleSettings, engine: Engine) -> Ru
         reads |= {
             "split": examples.split_run_id,
             "labels": examples.fingerprint(),
-            "scores": hash_scores(ground.scores),
+            "scores": hash_scores(ground.search.scores),
         }
     summary = engine.once(catalog, "ensemble", settings, reads, compute)
     if not engine.dry_run:
@@ -143,34 +154,25 @@ def _read(catalog: Catalog, models: Sequence[KnownModel], settings: EnsembleSett
         )
     split_run_id = split_for(catalog, models, settings.split)
     examples = read_parts(catalog, split_run_id, models[0].card.class_names, [settings.part])
-    exposures = [check_unseen(catalog, model, examples, settings.part) for model in models]
+    notes = [require_unseen(catalog, one, examples, settings.part, "weights are not searched") for one in models]
+    if not (examples.truth == 1).any():
+        raise DataError(
+            f"no class is present in any of {len(examples)} pictures of part {settings.part!r}, so there is nothing to "
+            "search weights by: label more, or give --method mean"
+        )
     table = ScoreTable(catalog, examples)
     scores = [model.card.finish(table.raw(model)) for model in models]
-    return _Ground(examples, np.stack(scores), tuple(one.note for one in exposures if one.note))
-
-
-def _search(ground: _Ground, settings: EnsembleSettings) -> NDArray[np.float64]:
-    if settings.method == "greedy":
-        return select_greedily(ground.scores, ground.examples.truth, settings.objective)
-    return search_weights(ground.scores, ground.examples.truth, settings.objective, settings.seed)
-
-
-def _describe(
-    ground: _Ground, models: Sequence[KnownModel], weights: NDArray[np.float64], objective: str
-) -> dict[str, Any]:
-    """Return the objective for each model alone, their mean and what was found, on the pictures of the search."""
-    examples = ground.examples
-
-    def value(scores: NDArray[np.float32]) -> dict[str, Any]:
-        scored = Scored(scores, examples.truth, scores >= np.float32(DEFAULT_THRESHOLD), examples.atoms)
-        return measure(scored, examples.class_names).value(objective.replace("-", "_")).to_json()
-
-    return {
-        "n_items": len(examples),
-        "members": {model.name: value(one) for model, one in zip(models, ground.scores, strict=True)},
-        "mean": value(combine(ground.scores, np.full(len(models), 1 / len(models)))),
-        "found": value(combine(ground.scores, weights)),
-    }
+    assert settings.method != "mean"
+    search = Search(
+        np.stack(scores),
+        examples.truth,
+        examples.atoms,
+        examples.class_names,
+        settings.method,
+        settings.objective,
+        settings.seed,
+    )
+    return _Ground(examples, search, tuple(note for note in notes if note))
 
 
 def _notes(shares: Sequence[Share]) -> list[str]:

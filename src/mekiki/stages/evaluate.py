@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 
 from mekiki.catalog.db import Catalog
-from mekiki.catalog.decided import KnownModel, ScoreTable, check_unseen, hash_scores, read_parts
-from mekiki.catalog.judged import describe_mistakes, find_contest
+from mekiki.catalog.decided import KnownModel, ScoreTable, hash_scores, read_parts
+from mekiki.catalog.exposure import Exposure, check_unseen, refuse_gating
+from mekiki.catalog.judged import Contest, describe_mistakes, find_contest
 from mekiki.catalog.results import read_split
 from mekiki.catalog.runs import make_latest
 from mekiki.catalog.scored import Examples
 from mekiki.engine.run import Engine, Outcome
-from mekiki.errors import UsageError, unknown_name
+from mekiki.errors import DataError, UsageError, unknown_name
 from mekiki.metrics.intervals import Resampling
 from mekiki.records import RunSummary
 from mekiki.settings import Field, Positional, Settings
-from mekiki.training.deciding import decided, sum_up
+from mekiki.training.deciding import decided, sum_up, untuned
 from mekiki.training.judging import (
     Candidate,
     MetricName,
@@ -33,9 +34,8 @@ from mekiki.training.judging import (
     refuse_gates,
     worst_mistakes,
 )
+from mekiki.training.origins import TEST_PART
 from mekiki.training.telling import tell_verdict
-
-TEST_PART = "test"
 
 
 class EvaluateSettings(Settings):
@@ -44,7 +44,7 @@ class EvaluateSettings(Settings):
     models: tuple[str, ...] = Positional(
         (), description="models by name, beginning of id or file (default: all with scores of the part)"
     )
-    part: str = Field("test", description="part of the split to measure on")
+    part: str = Field(TEST_PART, description="part of the split to measure on")
     against: str | None = Field(None, description="model to compare all with (default: the best single one)")
     choose_on: str = Field("val", description="part on which the best models are chosen, never test")
     metric: MetricName = Field("micro_f1", description="by which models are chosen and compared")
@@ -70,11 +70,9 @@ def evaluate(catalog: Catalog, settings: EvaluateSettings, engine: Engine) -> Ru
     parts = _parts(catalog, split_run_id, settings, len(contest.models))
     examples = read_parts(catalog, split_run_id, classes, parts)
     table = ScoreTable(catalog, examples)
-    models = contest.with_scores(table, catalog.workspace)
+    exposures, liars = _exposures(catalog, contest, contest.with_scores(table, catalog.workspace), examples, parts)
+    models = [model for model in contest.models if (parts[0], model.name) in exposures]
     raw = {model.name: table.raw(model) for model in models}
-    exposures = {
-        (part, one.name): check_unseen(catalog, one, examples.of_part(part), part) for part in parts for one in models
-    }
     measured_on = examples.of_part(settings.part)
 
     def compute(_run_id: str) -> Outcome:
@@ -96,16 +94,22 @@ def evaluate(catalog: Catalog, settings: EvaluateSettings, engine: Engine) -> Ru
             "best_overall": best.name,
         }
         if settings.gate:
-            reasons = refuse_gates(settings.gate, best, settings.part, verdict.measured[best.name][settings.part])
-            if exposures[settings.part, best.name].n_seen:
-                reasons.append(f"it was trained on part {settings.part!r}")
+            figures = verdict.measured[best.name][settings.part]
+            reasons = [
+                *refuse_gating(catalog, best.card, measured_on, settings.part, exposures[settings.part, best.name]),
+                *refuse_gates(settings.gate, figures),
+            ]
             extra |= {"gates": dict(settings.gate)}
             extra |= {"refusal": f"{best.name!r} does not pass: {'; '.join(reasons)}"} if reasons else {}
         return Outcome(
             n_selected=len(measured_on),
             files={name: json.dumps(content, ensure_ascii=False) for name, content in files.items()},
             extra=extra,
-            notes=[*tell_verdict(verdict.content, settings.part), *_unique(one.note for one in exposures.values())],
+            notes=[
+                *tell_verdict(verdict.content, settings.part),
+                *_unique(one.note for one in exposures.values()),
+                *liars,
+            ],
         )
 
     reads = {
@@ -118,6 +122,30 @@ def evaluate(catalog: Catalog, settings: EvaluateSettings, engine: Engine) -> Ru
     if not engine.dry_run:
         make_latest(catalog, summary.run_id)
     return summary
+
+
+def _exposures(
+    catalog: Catalog, contest: Contest, models: Sequence[KnownModel], examples: Examples, parts: Sequence[str]
+) -> tuple[dict[tuple[str, str], Exposure], list[str]]:
+    """Return the exposure of each model to each part, and why models were left out that nobody named.
+
+    Raises:
+        DataError: If figures would lie of a model that was named, or of all.
+    """
+    exposures: dict[tuple[str, str], Exposure] = {}
+    left_out: list[DataError] = []
+    for one in models:
+        try:
+            found = {(part, one.name): check_unseen(catalog, one, examples.of_part(part), part) for part in parts}
+        except DataError as error:
+            if contest.is_named or one.name == contest.against:
+                raise
+            left_out.append(error)
+        else:
+            exposures |= found
+    if not exposures:
+        raise left_out[-1]
+    return exposures, [f"left out: {error}" for error in left_out]
 
 
 def _parts(catalog: Catalog, split_run_id: str, settings: EvaluateSettings, n_models: int) -> list[str]:
@@ -136,11 +164,12 @@ def _parts(catalog: Catalog, split_run_id: str, settings: EvaluateSettings, n_mo
 
 def _candidate(model: KnownModel, raw: NDArray[np.float32], examples: Examples, parts: Sequence[str]) -> Candidate:
     of_part = np.asarray(examples.parts)
-    scored = {}
+    scored, before = {}, {}
     for part in parts:
         rows = of_part == part
-        scored[part] = decided(model.card, raw[rows], examples.truth[rows], examples.atoms[rows])
-    return Candidate(model.name, model.model_id, model.card, scored)
+        known = (model.card, raw[rows], examples.truth[rows], examples.atoms[rows])
+        scored[part], before[part] = decided(*known), untuned(*known)
+    return Candidate(model.name, model.model_id, model.card, scored, before)
 
 
 def _unique(notes: Iterable[str | None]) -> list[str]:

@@ -108,7 +108,7 @@ def _export_model(catalog: Catalog, settings: ExportSettings, engine: Engine) ->
             f"--{useless[0]} does nothing with --format {settings.format}, which writes a model: leave it out"
         )
     model = read_model(catalog, settings.model)
-    name, allow_code = safe_name(model.name), settings.allow_code or locate_model(catalog, settings.model).is_own
+    name, allow_code = safe_name(model.name), settings.allow_code or locate_model(catalog, settings.model).is_trusted
     folder = _output_folder(catalog, settings, catalog.workspace / "exports" / settings.format / name, [model.path])
 
     def write(_run_id: str) -> Outcome:

@@ -10,6 +10,7 @@ from mekiki.catalog.items import require_items
 from mekiki.catalog.model_files import locate_model, locate_model_beside
 from mekiki.catalog.runs import failures_of
 from mekiki.catalog.score_pages import iter_scores
+from mekiki.dataset.formats.base import plain_path
 from mekiki.dataset.formats.predictions_out import check_predictions_path, write_predictions_file
 from mekiki.dataset.formats.reading import PathRules
 from mekiki.dataset.formats.thresholds_in import merge_thresholds, read_thresholds
@@ -53,9 +54,9 @@ class PredictSettings(SamplingSettings, ModelSettings, PerItemSettings):
         return not self.paths
 
     def resolved(self, workspace: Path) -> PredictSettings:
-        """Return the settings with a model's file in the place of its name; models of the workspace are trusted."""
+        """Return the settings with a model's file in the place of its name, and whether it is trusted."""
         located = locate_model_beside(workspace, self.model)
-        changes = {"model": str(located.path), "allow_code": self.allow_code or located.is_own}
+        changes = {"model": str(located.path), "allow_code": self.allow_code or located.is_trusted}
         return self.model_copy(update=changes)
 
 
@@ -76,7 +77,7 @@ def _predict_stored(catalog: Catalog, settings: PredictSettings, engine: Engine)
         raise UsageError(f"--{name.replace('_', '-')} goes with PATHS: scores of the workspace's pictures stay in it")
     require_items(catalog)
     located = locate_model(catalog, settings.model)
-    opening = settings.to_opening(located.path, is_trusted=located.is_own)
+    opening = settings.to_opening(located.path, is_trusted=located.is_trusted)
     card = _decisive(load_card(opening), settings)
     work = StoredWork(opening, card)
     summary = engine.map(catalog, "predict", settings, work, StoredPictures(catalog, card, opening))
@@ -98,8 +99,11 @@ def _predict_files(catalog: Catalog, settings: PredictSettings, engine: Engine) 
     files = GivenFiles(
         settings.paths, is_recursive=settings.recursive, rules=PathRules(settings.root, settings.allow_outside)
     )
+    decided_by = plain_path(Path(settings.thresholds or "").expanduser())
     output = check_predictions_path(
-        settings.output or DEFAULT_OUTPUT, overwrite=settings.overwrite, is_input=files.__contains__
+        settings.output or DEFAULT_OUTPUT,
+        overwrite=settings.overwrite,
+        is_input=lambda path: path in files or path == decided_by,
     )
     opening = settings.to_opening(Path(settings.model), is_trusted=False)
     card = _decisive(load_card(opening), settings)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.decided import make_current
 from mekiki.catalog.items import require_items
+from mekiki.catalog.model_files import CODE_PLACE, TRAINED_NAME
 from mekiki.catalog.models import ModelRow, model_path, write_models
 from mekiki.catalog.results import hash_rows, require_split
 from mekiki.catalog.scored import Examples, read_examples
@@ -43,8 +44,10 @@ from mekiki.training.data import Batches, Pictures, until
 from mekiki.training.history import HISTORY_NAME, LOG_NAME, TENSORBOARD_NAME, WandbProject
 from mekiki.training.job import Job, Labelled, Origin, Told
 from mekiki.training.launch import check_processes, run_processes
+from mekiki.training.origins import ORIGINS_KEY, as_setting, origins_of
 from mekiki.training.resume import RESUME_NAME
 from mekiki.training.train_settings import JOB_NAMES, FitSettings, NetworkSettings
+from mekiki.training.user_code import code_place, is_user_code
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,9 +57,6 @@ MEASURES = (
     *("val_loss", "val_micro_f1", "val_macro_f1", "val_macro_ap"),
 )
 """What a model's card says of its best epoch."""
-
-TRAINED_NAME = "training.json"
-"""What came of a training, and the key of what it was trained on."""
 
 
 class TrainSettings(FitSettings, NetworkSettings):
@@ -137,7 +137,12 @@ def train(catalog: Catalog, settings: TrainSettings, engine: Engine) -> RunSumma
     classes = settings.classes if foreign is None else foreign[0].class_names
     examples = choose_examples(read_examples(catalog, split_run_id, classes), settings.wanted)
     begun, weights = foreign or (blank_card(settings, examples.class_names), {})
-    facts = {"settings": result_values(settings), "split": certificate_of(catalog, split_run_id)}
+    origins, parents = ((), ()) if settings.weights is None else origins_of(settings.weights)
+    facts = {
+        "settings": result_values(settings) | ({ORIGINS_KEY: as_setting(origins)} if origins else {}),
+        "split": certificate_of(catalog, split_run_id),
+        "parents": parents,
+    }
     card = begun.model_copy(update={"name": settings.name or safe_name(begun.arch), **facts})
     device = torch_device(settings.device)
     check_processes(settings.processes, device, settings.device)
@@ -149,8 +154,9 @@ def train(catalog: Catalog, settings: TrainSettings, engine: Engine) -> RunSumma
     reads = {"split": split_run_id, "examples": examples.fingerprint()}
     identity = weights_identity(settings.arch, settings.pretrained, settings.weights)
     summary = engine.once(catalog, "train", settings, reads, compute, identity=identity, device=device)
-    (run_folder(catalog, summary.run_id) / RESUME_NAME).unlink(missing_ok=True)
-    make_current(catalog, summary)
+    if not engine.dry_run:
+        (run_folder(catalog, summary.run_id) / RESUME_NAME).unlink(missing_ok=True)
+        make_current(catalog, summary)
     return summary
 
 
@@ -172,12 +178,14 @@ def _compute(catalog: Catalog, task: Task, run_id: str) -> Outcome:
             extra = {"model_id": model_id, "model": card.name, "arch": card.arch}
             extra |= {"best_epoch": made.best_epoch, "metrics": dict(made.metrics)}
     path = model_path(catalog, extra["model_id"])
-    row = ModelRow(extra["model_id"], run_id, extra["model"], path)
+    row = ModelRow(extra["model_id"], run_id, extra["model"], path, task.card.parents)
+    is_code = settings.allow_code and is_user_code(task.card.arch)
+    known = {"key": key, **({CODE_PLACE: code_place(task.card.arch)} if is_code else {})}
     names = () if settings.is_adopting else (HISTORY_NAME, LOG_NAME, TENSORBOARD_NAME)
     return Outcome(
         n_selected=len(examples),
         write=lambda transaction: write_models(transaction, [row]),
-        files={TRAINED_NAME: json.dumps({"key": key, **extra}, ensure_ascii=False, indent=2)},
+        files={TRAINED_NAME: json.dumps({**known, **extra}, ensure_ascii=False, indent=2)},
         outputs={"model": catalog.relative(path), **{name: catalog.relative(folder / name) for name in names}},
         extra=extra,
         notes=[*describe_examples(examples, settings.wanted), _in_words(extra)],
@@ -233,8 +241,13 @@ def _fit(task: Task, pictures: Pictures, rows: NDArray[np.int64], key: str, shou
         wandb=wandb,
         **settings.model_dump(include=JOB_NAMES),
     )
-    if len(job.labelled.train) < 2:
-        raise DataError(f"part {settings.train_part!r} has one picture, and training needs two or more: label more")
+    n_train, n_needed = len(job.labelled.train), 2 * settings.processes
+    if n_train < n_needed:
+        fewer = ", or give fewer --processes" if settings.processes > 1 else ""
+        raise DataError(
+            f"part {settings.train_part!r} has {n_train} pictures, and training needs {n_needed} or more, two for each "
+            f"process: label more{fewer}"
+        )
     n_pictures = (settings.epochs + settings.head_epochs) * len(job.labelled.train)
     task.engine.progress.begin("train", n_pictures, task.device)
     told = Told(task.engine.progress.say, lambda n: task.engine.progress.advance(n, 0), should_stop)
@@ -262,7 +275,7 @@ def _earlier(path: Path, key: str, catalog: Catalog) -> dict[str, Any] | None:
     is_whole = known.get("key") == key and model_path(catalog, known["model_id"]).exists()
     if not is_whole or (known["best_epoch"] and not (path.parent / HISTORY_NAME).exists()):
         return None
-    return {name: value for name, value in known.items() if name != "key"}
+    return {name: value for name, value in known.items() if name not in ("key", CODE_PLACE)}
 
 
 def _in_words(extra: Mapping[str, Any]) -> str:

@@ -13,13 +13,13 @@ from pydantic import field_validator
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.decided import (
     ScoreTable,
-    check_unseen,
     hash_scores,
     make_current,
     read_model,
     read_parts,
     split_for,
 )
+from mekiki.catalog.exposure import require_unseen
 from mekiki.catalog.models import ModelRow, write_models
 from mekiki.engine.run import Engine, Outcome
 from mekiki.errors import DataError, UsageError, unknown_name
@@ -29,9 +29,9 @@ from mekiki.records import RunSummary
 from mekiki.settings import Field, Positional, Settings
 from mekiki.training.deciding import DecisionPlan, tune_card
 from mekiki.training.derived import save_derived
+from mekiki.training.origins import TEST_PART
 from mekiki.training.telling import tell_tuning
 
-TEST_PART = "test"
 WITH_LEVEL = ("precision-at-recall", "recall-at-precision")
 
 
@@ -76,7 +76,10 @@ def tune(catalog: Catalog, settings: TuneSettings, engine: Engine) -> RunSummary
     split_run_id = split_for(catalog, [model], settings.split)
     plan = _plan(settings, model.card.class_names, split_run_id)
     examples = read_parts(catalog, split_run_id, model.card.class_names, settings.part)
-    exposures = [check_unseen(catalog, model, examples.of_part(part), part) for part in settings.part]
+    notes = [
+        require_unseen(catalog, model, examples.of_part(part), part, "thresholds are not tuned")
+        for part in settings.part
+    ]
     n_atoms = len(set(examples.atoms.tolist()))
     if n_atoms < settings.cross_fit:
         raise DataError(
@@ -102,7 +105,7 @@ def tune(catalog: Catalog, settings: TuneSettings, engine: Engine) -> RunSummary
             files={"tuning.json": json.dumps(content, ensure_ascii=False)},
             outputs={"model": catalog.relative(saved.path)},
             extra={"model_id": saved.model_id, "model": name, **{key: content[key] for key in shown}},
-            notes=[*dict.fromkeys(one.note for one in exposures if one.note), *tell_tuning(content)],
+            notes=[*dict.fromkeys(note for note in notes if note), *tell_tuning(content)],
         )
 
     reads = {

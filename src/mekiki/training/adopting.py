@@ -9,6 +9,7 @@ import numpy as np
 
 from mekiki.errors import BackendError, UnreadableError, UsageError
 from mekiki.media.preprocessing import Preprocessing
+from mekiki.training.arithmetic import full_float32
 from mekiki.training.backbones import BackboneSpec
 from mekiki.training.card import ModelCard
 from mekiki.training.checkpoint import load_network
@@ -90,13 +91,15 @@ def measure_as_it_is(
     spec = BackboneSpec(card.arch, len(card.class_names), card.arch_options)
     check_output(network, spec, cast(Preprocessing, card.preprocessing).crop_hw)
     found, known = [], []
-    with torch.inference_mode():
+    with torch.inference_mode(), full_float32():
         for batch in batches:
             logits = network(torch.from_numpy(batch.images).to(device)).float()
             shares = logits.softmax(dim=1) if card.activation == "softmax" else logits.sigmoid()
             found.append(shares.cpu().numpy())
             known.append(batch.truth)
     scores, truth = np.concatenate(found), np.concatenate(known)
+    if not np.isfinite(scores).all():
+        raise BackendError(f"the weights of {card.arch} give scores that are no numbers: they are damaged, take others")
     micro, macro = f1_scores(card.decide(scores), truth)
     average = macro_average_precision(scores, truth)
     return {"val_micro_f1": micro, "val_macro_f1": macro, "val_macro_ap": average}

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from mekiki.media.preprocessing import Interpolation
 from mekiki.records import Image
 from mekiki.training.packages import import_torchvision
 
 Augmenting = Literal["seed1", "none", "strong"]
 
 N_CROP_TRIES = 10
-_BILINEAR = 2  # Pillow's number, which torchvision takes
 CROP_RATIO = (3 / 4, 4 / 3)
 """Width over height of what is cut out, drawn uniformly in the logarithm."""
 
@@ -65,7 +65,13 @@ AUGMENTATIONS: dict[Augmenting, Augmentation | None] = {
 }
 
 
-def augment(image: Image, how: Augmentation, size_hw: tuple[int, int], generator: np.random.Generator) -> Image:
+def augment(
+    image: Image,
+    how: Augmentation,
+    size_hw: tuple[int, int],
+    generator: np.random.Generator,
+    interpolation: Interpolation = "bilinear",
+) -> Image:
     """Return a changed copy of a picture, cut and resized to the network's input.
 
     Args:
@@ -73,14 +79,16 @@ def augment(image: Image, how: Augmentation, size_hw: tuple[int, int], generator
         how: How far.
         size_hw: Height and width of the result in pixels.
         generator: What decides everything.
+        interpolation: Of resizing: that of evaluation, so that what is learned from looks like what is judged.
 
     Returns:
         ``(*size_hw, 3)`` uint8.
     """
     functions = _functions()
+    number = int(PillowImage.Resampling[interpolation.upper()])  # which torchvision takes for its own
     top, left, height_px, width_px = draw_crop(image.shape[:2], how.crop_area, generator)
     picture: Any = functions.resized_crop(
-        PillowImage.fromarray(image), top, left, height_px, width_px, list(size_hw), interpolation=_BILINEAR
+        PillowImage.fromarray(image), top, left, height_px, width_px, list(size_hw), interpolation=number
     )
     if generator.random() < how.flip_share:
         picture = functions.horizontal_flip(picture)

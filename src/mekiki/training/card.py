@@ -18,7 +18,6 @@ from mekiki.metrics.calibration import apply_isotonic, apply_temperatures
 CARD_KEY = "mekiki"
 """Key of the card in a safetensors header's metadata, and in an ONNX file's ``metadata_props``."""
 
-CARD_VERSION = 1
 MAX_HEADER_BYTES = 100_000_000
 DEFAULT_THRESHOLD = 0.5
 

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mekiki.dataset.ids import MODEL_ID_LENGTH
 from mekiki.errors import UnreadableError
 from mekiki.training.backbones import BackboneSpec, make_network
 from mekiki.training.card import CARD_KEY, ModelCard
+from mekiki.training.members import split_members
 from mekiki.training.packages import import_safetensors, import_torch
 from mekiki.training.user_code import check_same_source, is_user_code
 from mekiki.training.weights import load_exactly
@@ -18,8 +20,6 @@ from mekiki.wholefiles import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-ID_DIGITS = 16
 
 
 def save_model(folder: Path, card: ModelCard, tensors: Mapping[str, Tensor]) -> tuple[str, Path, ModelCard]:
@@ -37,7 +37,7 @@ def save_model(folder: Path, card: ModelCard, tensors: Mapping[str, Tensor]) -> 
     own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     complete = card.model_copy(update={"scores_id": scores_id_of(card, own)})
     content: bytes = import_safetensors().save(own, metadata={CARD_KEY: complete.to_json()})
-    model_id = hashlib.sha256(content).hexdigest()[:ID_DIGITS]
+    model_id = hashlib.sha256(content).hexdigest()[:MODEL_ID_LENGTH]
     return model_id, write_whole(folder / f"{model_id}.safetensors", content), complete
 
 
@@ -98,7 +98,23 @@ def scores_id_of(card: ModelCard, tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(_bytes_of(tensor))
     digest.update(json.dumps(_what_decides(card), ensure_ascii=False, sort_keys=True).encode())
-    return digest.hexdigest()[:ID_DIGITS]
+    return digest.hexdigest()[:MODEL_ID_LENGTH]
+
+
+def check_scores_id(card: ModelCard, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Check that a model's weights, and those of its members, are the ones that its card was written for.
+
+    Raises:
+        UnreadableError: If one of them was changed since: stored scores of the model would be taken for its own.
+    """
+    for one, own in [(card, tensors), *(split_members(card, tensors) if card.members else ())]:
+        found = scores_id_of(one, own)
+        if found != one.scores_id:
+            raise UnreadableError(
+                path,
+                f"its weights or its card were changed after mekiki wrote it: model {one.name!r} has scores_id "
+                f"{one.scores_id or 'none'}, and what is in the file gives {found}. Take the file as it was written",
+            )
 
 
 def _bytes_of(tensor: Tensor) -> Any:

@@ -150,9 +150,10 @@ class Batches:
             if self.augmentation is None:
                 return prepare(self.pictures[int(self.rows[row])], self.pictures.how)
             generator = np.random.default_rng((self.seed, number, self.keys[row], copy))
-            size_hw = self.pictures.how.crop_hw
-            changed = augment(self.pictures[int(self.rows[row])], self.augmentation, size_hw, generator)
-            return normalise(changed, self.pictures.how)
+            how = self.pictures.how
+            image = self.pictures[int(self.rows[row])]
+            changed = augment(image, self.augmentation, how.crop_hw, generator, how.interpolation)
+            return normalise(changed, how)
 
         for batch in self._batches(order, picture):
             yield batch

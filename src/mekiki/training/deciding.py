@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.errors import DataError
-from mekiki.metrics.calibration import fit_isotonic, fit_temperatures
+from mekiki.metrics.calibration import brier, calibration_error, fit_isotonic, fit_temperatures
 from mekiki.metrics.classification import Metrics, Scored, compare, measure
 from mekiki.metrics.folds import deal_folds
 from mekiki.metrics.intervals import Resampling
@@ -132,10 +132,10 @@ def cross_learn(
     return Scored(scores, truth, decisions, atoms)
 
 
-def untuned(card: ModelCard, scored: Scored) -> Scored:
-    """Return the same scores with the decisions of a model without thresholds: at 0.5, or for the highest score."""
-    plain = card.model_copy(update={"thresholds": None})
-    return Scored(scored.scores, scored.truth, plain.decide(scored.scores), scored.atoms)
+def untuned(card: ModelCard, raw: NDArray[np.float32], truth: NDArray[np.int8], atoms: NDArray[np.int64]) -> Scored:
+    """Return what a model said before it was tuned: raw scores, decided at 0.5 or for the highest."""
+    plain = card.model_copy(update={"thresholds": None, "calibration": None})
+    return decided(plain, raw, truth, atoms)
 
 
 def takes_highest(card: ModelCard) -> bool:
@@ -154,6 +154,10 @@ def sum_up(metrics: Metrics) -> dict[str, Any]:
     return {name: one.to_json() for name, one in metrics.totals.items()}
 
 
+def _calibration_of(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> dict[str, float]:
+    return {"expected_error": round(calibration_error(scores, truth), 6), "brier": round(brier(scores, truth), 6)}
+
+
 def tune_card(
     card: ModelCard,
     raw: NDArray[np.float32],
@@ -165,16 +169,17 @@ def tune_card(
     """Return a card with thresholds learned from all these pictures, and what is to be said of them.
 
     Returns:
-        The card, and as plain JSON: ``thresholds`` and ``classes`` (facts) by class, ``joint``, metrics of the model as
-        it was but without thresholds (``half``, see `untuned`; ``untuned`` says how it decided), ``cross_fitted`` and
-        ``in_sample``, and ``gain_cross_fitted``, the paired change from the first to the second.
+        The card, and as plain JSON: ``thresholds`` and ``classes`` (facts) by class, ``joint``, metrics of its
+        raw scores without thresholds (``half``, see `untuned`; ``untuned`` says how it decided), ``cross_fitted`` and
+        ``in_sample``, ``calibration`` (expected calibration error and Brier score ``before``, and cross-fitted
+        ``after``; None without), and ``gain_cross_fitted``, the paired change from the first to the second.
 
     Raises:
         ValueError: If there are fewer atoms than folds.
         DataError: As `learn`.
     """
     learned = learn(card, raw, truth, atoms, plan)
-    half = untuned(card, decided(card, raw, truth, atoms))
+    half = untuned(card, raw, truth, atoms)
     honest = cross_learn(card, raw, truth, atoms, plan)
     names = card.class_names
     cross_fitted = measure(honest, names, resampling)
@@ -189,7 +194,11 @@ def tune_card(
     decisions = Decisions(objective=plan.options.objective, is_joint=not plan.options.per_class, facts=facts)
     content = {
         "objective": plan.options.objective,
+        "is_joint": not plan.options.per_class,
         "calibrate": plan.calibrate,
+        "calibration": None
+        if plan.calibrate == "none"
+        else {"before": _calibration_of(raw, truth), "after": _calibration_of(honest.scores, truth)},
         "thresholds": dict(zip(names, learned.card.thresholds or (), strict=True)),
         "classes": classes,
         "joint": joint,

@@ -55,7 +55,9 @@ def save_derived(folder: Path, parent: Path, card: ModelCard) -> SavedModel:
     return SavedModel(*save_model(folder, card, read_tensors(parent)))
 
 
-def save_ensemble(folder: Path, name: str, shares: Sequence[Share], settings: Mapping[str, Any]) -> SavedModel:
+def save_ensemble(
+    folder: Path, name: str, shares: Sequence[Share], settings: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> SavedModel:
     """Write a model that contains others and states the weighted mean of their scores.
 
     Ensembles among the models are taken apart, so that all members are networks; a network that comes in twice is one
@@ -66,7 +68,9 @@ def save_ensemble(folder: Path, name: str, shares: Sequence[Share], settings: Ma
         folder: Where models lie.
         name: Of the ensemble.
         shares: Models with weights above 0; weights are scaled to add up to 1.
-        settings: How the weights were found, for the card.
+        settings: How the weights were found, for the card; it says what they, and those of ensembles among the models,
+            were searched on (`mekiki.training.origins.SEARCHED_KEY`).
+        metrics: What the search measured, for the card.
 
     Raises:
         DataError: If two have other classes, or an ensemble is calibrated as a whole.
@@ -91,6 +95,7 @@ def save_ensemble(folder: Path, name: str, shares: Sequence[Share], settings: Ma
         members=tuple(one.card for one in members.values()),
         weights=tuple(one.weight for one in members.values()),
         settings=settings,
+        metrics=metrics,
         split=splits[0] if all(split == splits[0] for split in splits) else {},
         parents=tuple(share.model_id for share in shares),
     )

@@ -10,6 +10,7 @@ from mekiki.errors import UnreadableError, UsageError
 from mekiki.media.preprocessing import Preprocessing
 from mekiki.training.backbones import default_preprocessing
 from mekiki.training.card import ModelCard
+from mekiki.training.checkpoint import check_scores_id
 from mekiki.training.pretrained import TORCHVISION
 from mekiki.training.user_code import is_user_code, read_source
 from mekiki.training.weights import read_weights
@@ -46,8 +47,9 @@ def read_foreign(
 
     Raises:
         UsageError: If something is neither given nor in the file, or contradicts it.
-        UnreadableError: If the file cannot be read, holds more than tensors and plain values, or what it says of
-            itself makes no sense. Whether its tensors are those of ``arch`` shows when they are loaded.
+        UnreadableError: If the file cannot be read, holds more than tensors and plain values, what it says of
+            itself makes no sense, or a file of ours was changed. Whether its tensors are those of ``arch`` shows when
+            they are loaded.
     """
     file = read_weights(path)
     given = {"arch": arch, "class_names": class_names, "preprocessing": preprocessing, "activation": activation}
@@ -55,6 +57,7 @@ def read_foreign(
         named = [name for name, value in given.items() if value is not None]
         if named:
             raise UsageError(f"{path} is a model of mekiki's and says itself what it is. Leave out {', '.join(named)}")
+        check_scores_id(file.card, file.tensors, path)
         return file.card, dict(file.tensors)
     said = _what_it_says(path, file.facts)
     backbone = _agreed_arch(path, arch, said.get("arch"))

@@ -17,7 +17,8 @@ from mekiki.errors import unknown_name
 from mekiki.metrics.classification import Metrics, Scored, compare, measure
 from mekiki.metrics.intervals import Resampling
 from mekiki.training.card import DEFAULT_THRESHOLD, ModelCard
-from mekiki.training.deciding import GAINS, takes_highest, untuned
+from mekiki.training.deciding import GAINS, takes_highest
+from mekiki.training.origins import Source, calibrated_on, searched_on, tuned_on
 from mekiki.training.telling import describe
 
 MAX_MISTAKES = 60
@@ -40,17 +41,22 @@ MetricName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model with what it said of the pictures of each part."""
+    """A model with what it says of the pictures of each part, and what it said before it was tuned."""
 
     name: str
     model_id: str
     card: ModelCard
     parts: Mapping[str, Scored]
+    untuned: Mapping[str, Scored]
 
     def tuned_on(self, split_run_id: str) -> tuple[str, ...]:
         """Return the parts of a split that its thresholds were tuned on, in their order."""
-        facts = {} if self.card.decisions is None else self.card.decisions.facts
-        return tuple(facts.get("parts", ())) if facts.get("split") == split_run_id else ()
+        return tuple(part for run_id, part in tuned_on(self.card) if run_id == split_run_id)
+
+    def flattered_by(self, split_run_id: str, part: str) -> list[str]:
+        """Return what of it was found on a part of a split, where its figures flatter it therefore."""
+        found = {"thresholds": tuned_on, "members' calibration": calibrated_on, "weights": searched_on}
+        return [what for what, sources in found.items() if Source(split_run_id, part) in sources(self.card)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,20 @@ class Question:
     metric: MetricName
     against: str | None
     resampling: Resampling
+
+
+class Choice(NamedTuple):
+    """The figure by which a model is chosen; None where there is nothing to choose, or nothing was measured.
+
+    Attributes:
+        value: The figure.
+        is_cross_fitted: Whether it is of decisions that are not of their own pictures' making.
+        flattered_by: What was found on the part where it is chosen, and is still in the figure.
+    """
+
+    value: float | None
+    is_cross_fitted: bool = False
+    flattered_by: tuple[str, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -154,16 +174,13 @@ def worst_mistakes(candidate: Candidate, part: str) -> list[Mistake]:
     ]
 
 
-def refuse_gates(gates: Mapping[str, float], model: Candidate, part: str, metrics: Metrics) -> list[str]:
-    """Return why a model does not pass gates on a part; empty if it passes all.
+def refuse_gates(gates: Mapping[str, float], metrics: Metrics) -> list[str]:
+    """Return why figures do not pass gates; empty if they pass all.
 
-    A gate passes if the lower end of the figure's interval lies above its value and is reliable, on a part that neither
-    thresholds nor an ensemble's weights were found on.
+    A gate passes if the lower end of the figure's interval lies above its value and is reliable. Whether figures of a
+    model can pass at all is decided by `mekiki.catalog.exposure.refuse_gating`.
     """
-    facts = {} if model.card.decisions is None else model.card.decisions.facts
-    reasons = [f"its thresholds were tuned on part {part!r}"] if part in facts.get("parts", ()) else []
-    if model.card.kind == "ensemble" and model.card.settings.get("part") == part:
-        reasons.append(f"its weights were searched on part {part!r}")
+    reasons = []
     for name, least in gates.items():
         found = metrics.value(name)
         shown = f"{name} is {describe(found)}"
@@ -196,13 +213,11 @@ def log_loss(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> float | No
     return float(-np.log(np.clip(likelihood, SCORE_MARGIN, 1)).mean())
 
 
-def _entry(
-    one: Candidate, measured: Mapping[str, Metrics], choice: tuple[float | None, bool], question: Question
-) -> dict[str, Any]:
+def _entry(one: Candidate, measured: Mapping[str, Metrics], choice: Choice, question: Question) -> dict[str, Any]:
     thresholds = one.card.thresholds or (DEFAULT_THRESHOLD,) * len(one.card.class_names)
     half = None
     if one.card.thresholds is not None:
-        half = {part: _half(one.card, scored, question.resampling) for part, scored in one.parts.items()}
+        half = {part: _half(one, part, question.resampling) for part in one.parts}
     return {
         "model_id": one.model_id,
         "name": one.name,
@@ -213,37 +228,46 @@ def _entry(
         "thresholds": dict(zip(one.card.class_names, thresholds, strict=True)),
         "objective": None if one.card.decisions is None else one.card.decisions.objective,
         "tuned_on": list(one.tuned_on(question.split_run_id)),
-        "choice": {"value": choice[0], "is_cross_fitted": choice[1]},
+        "searched_on": [part for run_id, part in searched_on(one.card) if run_id == question.split_run_id],
+        "flattered_by": one.flattered_by(question.split_run_id, question.part),
+        "choice": {**choice._asdict(), "flattered_by": list(choice.flattered_by)},
         "parts": {part: metrics.to_json() for part, metrics in measured.items()},
         "loss": {part: log_loss(scored.scores, scored.truth) for part, scored in one.parts.items()},
         "half": half,
     }
 
 
-def _half(card: ModelCard, scored: Scored, resampling: Resampling) -> dict[str, Any]:
-    """Return the metrics of the same scores without thresholds, and what the model's own gain over that."""
-    half = untuned(card, scored)
-    gain = {name: compare(half, scored, name, resampling).to_json() for name in GAINS}
-    return {"metrics": measure(half, card.class_names, resampling).to_json(), "gain": gain}
+def _half(one: Candidate, part: str, resampling: Resampling) -> dict[str, Any]:
+    """Return the metrics of a model before it was tuned, and what its calibration and thresholds gain over that."""
+    half = one.untuned[part]
+    gain = {name: compare(half, one.parts[part], name, resampling).to_json() for name in GAINS}
+    return {"metrics": measure(half, one.card.class_names, resampling).to_json(), "gain": gain}
 
 
-def _choice(one: Candidate, measured: Mapping[str, Metrics], question: Question) -> tuple[float | None, bool]:
-    """Return the figure by which a model is chosen, and whether it is cross-fitted.
+def _choice(one: Candidate, measured: Mapping[str, Metrics], question: Question) -> Choice:
+    """Return the figure by which a model is chosen.
 
-    Thresholds flatter a model on the part that they were tuned on, so there its cross-fitted figure counts.
+    Thresholds flatter a model on a part that they were tuned on, and so do weights of an ensemble where they were
+    searched. There its cross-fitted figure counts, which for thresholds is that of all parts they were tuned on
+    together. Where none is known, or it leaves something in that was found there, the figure says so.
     """
     if question.choose_on is None:
-        return None, False
-    facts = {} if one.card.decisions is None else one.card.decisions.facts
-    honest = facts.get("cross_fitted", {}).get(question.metric)
-    if honest is not None and one.tuned_on(question.split_run_id) == (question.choose_on,):
-        return honest["value"], True
-    return measured[question.choose_on].value(question.metric).to_json()["value"], False
+        return Choice(None)
+    flattered_by = one.flattered_by(question.split_run_id, question.choose_on)
+    honest = None
+    if "thresholds" in flattered_by and one.card.decisions is not None:
+        cured, honest = "thresholds", one.card.decisions.facts.get("cross_fitted", {}).get(question.metric)
+    elif "weights" in flattered_by and one.card.thresholds is None:
+        cured, honest = "weights", (one.card.metrics.get("cross_fitted") or {}).get(question.metric)
+    if honest is None:
+        value = measured[question.choose_on].value(question.metric).to_json()["value"]
+        return Choice(value, flattered_by=tuple(flattered_by))
+    return Choice(honest["value"], True, tuple(one for one in flattered_by if one != cured))
 
 
-def _best(names: Sequence[str], choices: Mapping[str, tuple[float | None, bool]]) -> str | None:
+def _best(names: Sequence[str], choices: Mapping[str, Choice]) -> str | None:
     """Return the name with the highest figure, of equal ones the first; None without a name."""
-    values = {name: -math.inf if choices[name][0] is None else float(choices[name][0] or 0.0) for name in names}
+    values = {name: -math.inf if choices[name].value is None else float(choices[name].value or 0.0) for name in names}
     return max(names, key=lambda name: values[name], default=None)
 
 

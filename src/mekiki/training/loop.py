@@ -69,6 +69,7 @@ def fit(
     network.to(accelerator.device)
     if state.history:
         network.load_state_dict(state.network)
+        _resume_scaler(accelerator, state)
     average = _resume_average(network, options.ema, state)
     check_network(network, parts.val, loss, accelerator)
     for stage in stages_of(options):
@@ -76,7 +77,7 @@ def fit(
             continue
         model, optimiser = accelerator.prepare(network, make_optimiser(network, stage))
         if len(state.history) > stage.first:
-            _resume_optimiser(optimiser, accelerator, state)
+            _resume_optimiser(optimiser, state)
         for epoch in range(len(state.history), stage.end):
             started = time.monotonic()
             torch.manual_seed(epoch_seed(options.seed, epoch, accelerator.process_index))
@@ -145,6 +146,8 @@ def check_network(network: nn.Module, batches: Batches, loss: SumLoss, accelerat
     network.eval()
     with torch.no_grad():
         for batch in batches.in_order(N_CHECKED):
+            if not len(batch.rows):  # as in `validate`
+                continue
             images, truth = _to_device(batch, accelerator)
             logits = network(images)
             if not isinstance(logits, Tensor) or logits.shape != truth.shape:
@@ -172,17 +175,20 @@ class Tally:
 
     def gather(self, accelerator: Accelerator) -> tuple[float, NDArray[np.float32], NDArray[np.int8]]:
         """Return the sum of losses, ``(N, C)`` logits and ``(N, C)`` truth of all processes together."""
-        own = (
+        shares = [self._own()] if self._logits else []  # of a part with few pictures, a process may have none
+        if accelerator.num_processes > 1:
+            from accelerate.utils import gather_object
+
+            shares = gather_object(shares)
+        losses, logits, truth = zip(*shares, strict=True)
+        return float(sum(losses)), np.concatenate(logits), np.concatenate(truth)
+
+    def _own(self) -> tuple[float, NDArray[np.float32], NDArray[np.int8]]:
+        return (
             float(torch.stack(self._losses).double().sum()),
             torch.cat(self._logits).cpu().numpy(),
             torch.cat(self._truth).cpu().numpy(),
         )
-        if accelerator.num_processes == 1:
-            return own
-        from accelerate.utils import gather_object
-
-        losses, logits, truth = zip(*gather_object([own]), strict=True)
-        return float(sum(losses)), np.concatenate(logits), np.concatenate(truth)
 
     def measure(self, accelerator: Accelerator, when: str) -> dict[str, float]:
         """Return ``loss`` (the mean over known cells), ``micro_f1``, ``macro_f1`` and ``macro_ap``.
@@ -278,8 +284,12 @@ def _resume_average(network: nn.Module, decay: float, state: State) -> Average |
     return average
 
 
-def _resume_optimiser(optimiser: Any, accelerator: Accelerator, state: State) -> None:
+def _resume_optimiser(optimiser: Any, state: State) -> None:
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state.optimiser, "param_groups": groups})
+
+
+def _resume_scaler(accelerator: Accelerator, state: State) -> None:
+    """Go on with the loss scale of fp16, which lasts from one stage to the next, as the optimiser does not."""
     if accelerator.scaler is not None and state.scaler:
         accelerator.scaler.load_state_dict(state.scaler)

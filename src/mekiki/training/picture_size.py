@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from mekiki.errors import UsageError
 from mekiki.training.backbones import SMALL_CNN, BackboneSpec, timm_name
 from mekiki.training.packages import import_timm, import_torch
 from mekiki.training.pretrained import TORCHVISION
-from mekiki.training.user_code import is_user_code
+from mekiki.training.user_code import is_user_code, users_fault
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,8 +49,9 @@ def check_output(network: nn.Module, spec: BackboneSpec, crop_hw: tuple[int, int
     size = f"pictures of {crop_hw[0]} x {crop_hw[1]} px"
     device = next((one.device for one in network.parameters()), "cpu")
     was_training = network.training
+    guard = users_fault(spec.arch) if is_user_code(spec.arch) else nullcontext()
     try:
-        with torch.inference_mode():
+        with guard, torch.inference_mode():
             given = network.eval()(torch.zeros(2, 3, *crop_hw, device=device))
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -51,8 +51,9 @@ def tell_verdict(content: Mapping[str, Any], part: str) -> list[str]:
         if model["half"] is not None:
             gain = _shown(model["half"][part]["gain"]["micro_f1"], "+")
             lines.append(f"thresholds of {model['name']} against {model['untuned']}: micro-F1 {gain}")
-        if part in model["tuned_on"]:
-            lines.append(f"thresholds of {model['name']} were tuned on part {part!r}: its figures there flatter it")
+        if model["flattered_by"]:
+            found = " and ".join(model["flattered_by"])
+            lines.append(f"{found} of {model['name']} were found on part {part!r}: its figures there flatter it")
     for one in content["comparisons"]:
         metric = COLUMNS.get(one["metric"], one["metric"])
         lines.append(f"{one['second']} against {one['first']}: {metric} {_shown(one['difference'], '+')}")
@@ -60,6 +61,10 @@ def tell_verdict(content: Mapping[str, Any], part: str) -> list[str]:
     if len(models) > 1 and chosen_on is not None:
         here = ", where they are measured: the figures of the best flatter it" if chosen_on == part else ""
         lines.append(f"the best are chosen by {metric} on {chosen_on}{here}")
+        for model in models:
+            if model["choice"]["flattered_by"]:
+                found = " and ".join(model["choice"]["flattered_by"])
+                lines.append(f"{model['name']} is flattered there: its {found} were found on part {chosen_on!r}")
     return lines
 
 
@@ -73,9 +78,16 @@ def tell_tuning(content: Mapping[str, Any]) -> list[str]:
     gains = content["gain_cross_fitted"]
     gain = ", ".join(f"{COLUMNS[name]} {_shown(one, '+')}" for name, one in gains.items())
     lines = [f"thresholds: {told}", f"against {content['untuned']}, cross-fitted: {gain}"]
+    if content["calibration"] is not None:
+        before, after = content["calibration"]["before"], content["calibration"]["after"]
+        lines.append(
+            f"calibrated, cross-fitted: expected error {before['expected_error']:.3f} to "
+            f"{after['expected_error']:.3f}, Brier score {before['brier']:.3f} to {after['brier']:.3f}"
+        )
     rare = [name for name, facts in content["classes"].items() if facts["used_joint"]]
-    if rare and content["joint"] is not None and len(rare) < len(content["classes"]):
-        lines.append(f"too rare for a threshold of their own, so the joint one is used: {', '.join(rare)}")
+    if rare and content["joint"] is not None and not content["is_joint"]:
+        names = "all classes" if len(rare) == len(content["classes"]) else ", ".join(rare)
+        lines.append(f"too rare for a threshold of their own, so the joint one is used: {names}")
     for name, facts in content["classes"].items():
         if facts["promised"] is not None and not facts["is_met"]:
             bound = "nothing" if facts["bound"] is None else f"{facts['bound']:.3f}"
@@ -84,6 +96,19 @@ def tell_tuning(content: Mapping[str, Any]) -> list[str]:
                 f"{facts['at_least']:g} was asked for"
             )
     return lines
+
+
+def tell_search(content: Mapping[str, Any]) -> list[str]:
+    """Return what a search of an ensemble's weights reached, and what that is worth on pictures that it did not see.
+
+    Args:
+        content: Of ``ensemble.json``; see `mekiki.training.weighing`.
+    """
+    if content["cross_fitted"] is None:
+        return [f"too few groups of part {content['part']!r} have a class to cross-fit the weights"]
+    name = content["objective"].replace("-", "_")
+    found, honest = _shown(content["search"]["found"]), _shown(content["cross_fitted"][name])
+    return [f"{COLUMNS[name]} on {content['part']}: {found}, cross-fitted {honest}"]
 
 
 def _shown(content: Mapping[str, Any], sign: str = "") -> str:

@@ -10,6 +10,7 @@ from pydantic import field_validator, model_validator
 
 from mekiki.media.preprocessing import Interpolation, Preprocessing
 from mekiki.settings import Field, Input, Settings, SpeedOnly
+from mekiki.training.accelerating import Precision
 from mekiki.training.backbones import BackboneSpec, default_preprocessing
 from mekiki.training.normalisations import NORMALISATIONS, Channels
 from mekiki.training.optimising import BestBy, FitOptions
@@ -21,6 +22,16 @@ PIXEL_NAMES = frozenset({"image_size", "resize", "resize_px", "interpolation", "
 
 JOB_NAMES = {"loss", "max_positive_weight", "augment", "sampling", "batch_size", "precision"}
 """Settings that `mekiki.training.job.Job` takes as they are."""
+
+
+OF_ALL_LAYERS = frozenset({"lr", "layer_decay", "schedule", "warmup_epochs", "patience"})
+"""Settings of the epochs over all layers."""
+
+OF_LEARNING = OF_ALL_LAYERS | {
+    *("augment", "weight_decay", "loss", "max_positive_weight", "head_lr", "clip_norm", "ema", "sampling", "best_by"),
+    *("precision", "processes", "train_part", "max_train"),
+}
+"""Settings that do nothing where nothing is learned."""
 
 
 class NetworkSettings(Settings):
@@ -60,6 +71,21 @@ class NetworkSettings(Settings):
             raise ValueError("resize_px does nothing with resize none: leave it out")
         if self.resize_px is not None and self.resize_px < self.image_size:
             raise ValueError(f"resize_px {self.resize_px} must not be below image_size {self.image_size}")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError(f"std must be above 0, got {self.std}")
+        return self
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        if name is not None and ("/" in name or "\\" in name or name != name.strip() or not name.isprintable()):
+            raise ValueError(f"a model's name must have no slash, blank end or control character, got {name!r}")
+        return name
+
+    @model_validator(mode="after")
+    def _check_start(self) -> NetworkSettings:
+        if self.weights is not None and self.pretrained and "pretrained" in self.model_fields_set:
+            raise ValueError("pretrained does nothing with weights, which go before: give one of them")
         return self
 
     def to_preprocessing(self) -> Preprocessing:
@@ -101,9 +127,22 @@ class FitSettings(Settings):
     sampling: Literal["uniform", "class-balanced"] = Field("uniform", description="how an epoch draws its pictures")
     best_by: BestBy = Field("val_micro_f1", description="which measure makes an epoch the best")
     patience: int | None = Field(None, ge=1, description="stop after this many epochs without a better one")
-    precision: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="of forward passes")
+    precision: Precision = Field("fp32", description="of forward passes")
     processes: int = Field(1, ge=1, description="processes that share each batch, one per GPU")
     seed: int = Field(42, ge=0, description="another seed trains another model")
+
+    @model_validator(mode="after")
+    def _check_useful(self) -> FitSettings:
+        for names, when, is_so in (
+            ({"max_positive_weight"}, f"loss {self.loss}, only with bce", self.loss != "bce"),
+            ({"head_lr"}, "head_epochs 0: say how many epochs, or leave it out", not self.head_epochs),
+            (OF_LEARNING, "epochs 0, which takes weights as they are", not self.epochs and not self.head_epochs),
+            (OF_ALL_LAYERS, "epochs 0: only the head learns", not self.epochs),
+        ):
+            useless = sorted(self.model_fields_set & names)
+            if is_so and useless:
+                raise ValueError(f"{useless[0]} does nothing with {when}")
+        return self
 
     def to_options(self) -> FitOptions:
         """Return what the loop needs."""

@@ -6,13 +6,16 @@ import hashlib
 import importlib.abc
 import importlib.util
 import inspect
+import os
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from mekiki.errors import DataError, UsageError, nearest_name, unknown_name
+from mekiki.errors import DataError, MekikiError, UsageError, nearest_name, unknown_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +42,15 @@ def split_arch(arch: str) -> tuple[Path, str]:
     if not file or not name.isidentifier():
         raise UsageError(f"a backbone of your own is written python:FILE:CLASS, got {arch!r}")
     return Path(file), name
+
+
+def code_place(arch: str) -> str:
+    """Return what stands for where the file of ``python:FILE:CLASS`` lies: the SHA-256 of its resolved path.
+
+    Raises:
+        UsageError: If it is not written like that.
+    """
+    return hashlib.sha256(os.fsencode(os.path.realpath(split_arch(arch)[0]))).hexdigest()
 
 
 def read_source(arch: str) -> str:
@@ -74,6 +86,30 @@ def check_same_source(arch: str, recorded: str) -> None:
         )
 
 
+@contextmanager
+def users_fault(arch: str, passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    """Say of whatever goes wrong inside where in the user's own file it did; it is no fault of ours.
+
+    Args:
+        arch: ``python:FILE:CLASS``.
+        passing: Errors that are let through.
+
+    Raises:
+        UsageError: With the line and the error of the user's program.
+    """
+    path, _ = split_arch(arch)
+    try:
+        yield
+    except BaseException as error:  # SystemExit too: somebody's program may do anything
+        if isinstance(error, (MekikiError, KeyboardInterrupt, *passing)):
+            raise
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
+        place = f"{path}, line {lines[-1]}" if lines else str(path)
+        what = " ".join(str(error).split()) or "no message"
+        raise UsageError(f"{place}: {type(error).__name__}: {what}. Mend that program, then type the same") from error
+
+
 def make_user_network(arch: str, n_classes: int, options: Mapping[str, Any], *, allow_code: bool) -> nn.Module:
     """Run the user's file and return what its class makes.
 
@@ -107,7 +143,8 @@ def make_user_network(arch: str, n_classes: int, options: Mapping[str, Any], *, 
             f"{name} in {path} wants more arguments than num_classes: {', '.join(missing)}. "
             "Give them defaults, or values as options of the backbone"
         )
-    network = made(**arguments)
+    with users_fault(arch):
+        network = made(**arguments)
     if not hasattr(network, "state_dict"):
         raise UsageError(f"{name} in {path} makes a {type(network).__name__}, not a torch.nn.Module")
     return network
@@ -138,7 +175,7 @@ class _Source(importlib.abc.InspectLoader):
 
 
 def _run(path: Path, text: str, arch: str) -> ModuleType:
-    """Return the module that the text makes; what goes wrong in the user's own code is theirs to see."""
+    """Return the module that the text makes."""
     module_name = f"mekiki_user_code_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_loader(module_name, _Source(text, path), origin=str(path.absolute()))
     if spec is None or spec.loader is None:
@@ -147,7 +184,8 @@ def _run(path: Path, text: str, arch: str) -> ModuleType:
     module.__file__ = str(path.absolute())
     sys.modules[module_name] = module  # dataclasses and typing look their module up there
     try:
-        spec.loader.exec_module(module)
+        with users_fault(arch, passing=(SyntaxError, ImportError)):
+            spec.loader.exec_module(module)
     except SyntaxError as error:
         raise UsageError(f"{path} is no Python: line {error.lineno}: {error.msg}") from error
     except ImportError as error:

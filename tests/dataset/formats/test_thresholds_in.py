@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mekiki.dataset.formats.thresholds_in import merge_thresholds, read_thresholds
 from mekiki.errors import UsageError
+from mekiki.metrics.thresholds import TuneOptions, tune
 from workspaces import write_text
 
 CLASSES = ("fox", "cat", "ネコ")
@@ -81,3 +83,16 @@ def test_what_is_given_goes_before_the_models_own(
     given: dict[str, float], own: tuple[float, ...] | None, expected: tuple[float, ...]
 ) -> None:
     assert merge_thresholds(given, own, CLASSES, 0.5) == expected
+
+
+def test_a_threshold_that_no_score_reaches_is_read_back_as_tuning_wrote_it() -> None:
+    """Everything that scores 1 is absent, so that deciding nothing costs least."""
+    truth = np.array([[1]] * 3 + [[0]] * 30, np.int8)
+    scores = np.where(truth == 1, 0.0, 1.0).astype(np.float32)
+    options = TuneOptions(objective="cost", n_resamples=2)
+    found = float(tune(scores, truth, np.arange(33), options).thresholds[0])
+
+    assert found > 1
+    assert read_thresholds(json.dumps({CLASSES[0]: found}), CLASSES) == {CLASSES[0]: found}
+    with pytest.raises(UsageError, match=r"must lie in \[0, 1\], got 1.001"):
+        read_thresholds("1.001", CLASSES)

@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mekiki.dataset.formats.json_files import read_json
 from mekiki.errors import UsageError, unknown_name
 
 PER_CLASS, JOINT = "thresholds", "threshold"
 """Keys of a metrics JSON; the first counts where both are there, as in seed 1."""
+
+HIGHEST = float(np.nextafter(np.float32(1), np.float32(2)))
+"""What decides nothing, not even a score of 1: tuning finds it where that is best."""
 
 _FORMS = "a number from 0 to 1, a JSON object such as '{\"fox\": 0.4}', or a file with either or with metrics"
 
@@ -26,7 +31,7 @@ def read_thresholds(written: str, class_names: Sequence[str]) -> dict[str, float
         class_names: The classes of the model.
 
     Raises:
-        UsageError: If it is none of these, a class is unknown, or a number lies outside [0, 1].
+        UsageError: If it is none of these, a class is unknown, or a number lies outside [0, 1] (but for `HIGHEST`).
 
     Example:
         >>> read_thresholds("0.3", ["fox", "cat"])
@@ -43,6 +48,11 @@ def read_thresholds(written: str, class_names: Sequence[str]) -> dict[str, float
         content, text = _read_file(Path(text).expanduser()), f"in {text}"
     if isinstance(content, dict) and (PER_CLASS in content or JOINT in content):
         content = content[PER_CLASS] if isinstance(content.get(PER_CLASS), dict) else content.get(JOINT)
+    if isinstance(content, dict) and "models" in content and "models" not in class_names:
+        raise UsageError(
+            "these are the figures of several models, as mekiki evaluate writes them. A tuned model has its thresholds "
+            "in it: leave out --thresholds"
+        )
     if isinstance(content, dict):
         for name in content:
             if name not in class_names:
@@ -72,7 +82,7 @@ def _read_file(path: Path) -> Any:
 
 def _checked(value: Any, where: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 <= value <= 1:
+    if not is_number or not math.isfinite(value) or not 0 <= value <= HIGHEST:
         raise UsageError(f"a threshold must lie in [0, 1], got {_short(repr(value))} ({_short(where)}): give {_FORMS}")
     return float(value)
 

@@ -73,7 +73,9 @@ def _choice(evaluation: Mapping[str, Any]) -> str:
         best += f", the best single one {single}"
     metric = name_of_measure(str(chosen_on.get("metric", "micro_f1")))
     cross_fitted = any((model.get("choice") or {}).get("is_cross_fitted") for model in evaluation.get("models") or ())
-    honest = f" Where thresholds were tuned on {part}, their cross-fitted figure counted." if cross_fitted else ""
+    honest = (
+        f" Where thresholds or weights were found on {part}, their cross-fitted figure counted." if cross_fitted else ""
+    )
     return f"{best}: chosen on {part} only, by {metric}. No other part had a say in the choice.{honest}"
 
 
@@ -95,8 +97,11 @@ def _part_blocks(evaluation: Mapping[str, Any], part: str) -> list[Block]:
         for model in models
     )
     blocks: list[Block] = [Table(columns, rows, f"All models on {part}")]
-    if any(part in (model.get("tuned_on") or ()) for model in models):
-        flattered = "Thresholds look better than they are on the part they were tuned on: believe another part."
+    if any(part in (model.get(key) or ()) for model in models for key in ("tuned_on", "searched_on")):
+        flattered = (
+            "Thresholds look better than they are on the part they were tuned on, and weights where they were "
+            "searched: believe another part."
+        )
         blocks.append(Paragraph(flattered, is_muted=True))
     estimates = {model["name"]: found for model in models if (found := estimate_of(model, "parts", part, "micro_f1"))}
     if part == ordered_parts(evaluation)[0] and 1 < len(estimates) <= MAX_FIGURE_ROWS:
@@ -111,6 +116,7 @@ def _marks(evaluation: Mapping[str, Any], model: Mapping[str, Any], part: str) -
     marks += ["best single"] if model["name"] == evaluation.get("best_single") else []
     marks += ["ensemble"] if model.get("kind") == "ensemble" else []
     marks += ["tuned on this part"] if part in (model.get("tuned_on") or ()) else []
+    marks += ["weights searched on this part"] if part in (model.get("searched_on") or ()) else []
     return ", ".join(marks)
 
 
