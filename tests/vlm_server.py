@@ -51,8 +51,9 @@ class VlmServer:
     """Answers each picture with ``labels(picture)``.
 
     ``fault`` says what goes wrong with a request: a status such as ``"500"``, or ``broken`` (no JSON), ``text`` (JSON
-    around words), ``wrong`` (a class of no list), ``hang``, ``drop`` (the connection), ``refusal``, ``incomplete``, or
-    ``echo`` (a 400 that repeats all that was sent).
+    around words), ``wrong`` (a class of no list), ``hang``, ``drip`` (one byte after another, for ever), ``drip-head``
+    (already before the content), ``drop`` (the connection), ``refusal``, ``incomplete``, ``echo`` (a 400 that repeats
+    all that was sent), or ``raw`` (the answer is what ``raw`` holds). ``location`` is where a redirect leads.
     """
 
     labels: Callable[[bytes], Any] = lambda _picture: ["fox"]
@@ -62,6 +63,8 @@ class VlmServer:
     refuses: Iterable[str] = ()
     speaks: Iterable[str] = ("responses", "chat")
     has_usage: bool = True
+    raw: bytes = b""
+    location: str = ""
     asked: list[Asked] = field(default_factory=list)
     n_in_flight: int = 0
     most_in_flight: int = 0
@@ -143,6 +146,10 @@ class _Handler(BaseHTTPRequestHandler):
             owner.released.wait(30)
             self.close_connection = True
             return None
+        if fault in ("drip", "drip-head"):
+            return self._drip(asked, b"" if fault == "drip" else b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        if fault == "raw":
+            return self._send(asked, 200, owner.raw, is_paid=True)
         if fault == "drop":
             self.close_connection = True
             self.connection.shutdown(2)
@@ -159,6 +166,13 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "broken":
             return self._send(asked, 200, b'{"id": "x", "output": [', is_paid=True)
         return self._send(asked, 200, self._content(asked, kind, fault), is_paid=True)
+
+    def _drip(self, asked: Asked, head: bytes) -> None:
+        asked.status = 200
+        self.close_connection = True
+        self.wfile.write(head or b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not self.owner.released.wait(0.02):
+            self.wfile.write(b" ")
 
     def _content(self, asked: Asked, kind: str, fault: str | None) -> dict[str, Any]:
         labels = ["purple wombat"] if fault == "wrong" else self.owner.labels(asked.picture)
@@ -197,6 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(raw)))
         if status in (429, 500, 503) and self.owner.retry_after is not None:
             self.send_header("Retry-After", self.owner.retry_after)
+        if status // 100 == 3:
+            self.send_header("Location", self.owner.location)
         self.end_headers()
         self.wfile.write(raw)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mekiki.catalog.answers import AnswerStore, answered_keys, iter_answers, spent_by
+from mekiki.catalog.answers import AnswerStore, Spent, answered_keys, iter_answers, spent_by
 from mekiki.catalog.db import Catalog
 from mekiki.engine.answers import Answers
 from mekiki.models.annotators import Usage
-from mekiki.models.pricing import Budget, CostCapReachedError
+from mekiki.models.pricing import Budget, CostCapReachedError, Sizes
 from mekiki.models.retries import StoppedError
 
 
@@ -33,7 +33,7 @@ def store(catalog: Catalog) -> Iterator[AnswerStore]:
 
 def test_nothing_is_known_of_a_new_question(store: AnswerStore, catalog: Catalog) -> None:
     assert Answers(store, "run").get("key") == []
-    assert spent_by(catalog, "run").cost_usd == 0.0
+    assert spent_by(catalog, "run") == Spent(0, 0, 0, 0, 0, 0, 0, 0)
     assert answered_keys(catalog) == set()
 
 
@@ -63,11 +63,11 @@ def test_calls_are_counted_by_run_and_lost_ones_with_the_most_they_can_cost(
     store: AnswerStore, catalog: Catalog
 ) -> None:
     answers = Answers(store, "run", Budget(1.0))
-    with answers.begin("a", 0.3) as call:
+    with answers.begin("a", 0.3, Sizes(1000, 200)) as call:
         call.arrived({"text": "x"}, Usage(10, 5, 0.1))
-    with pytest.raises(KeyboardInterrupt), answers.begin("b", 0.3):
+    with pytest.raises(KeyboardInterrupt), answers.begin("b", 0.3, Sizes(1000, 200)):
         raise KeyboardInterrupt
-    with answers.begin("c", 0.3) as call:
+    with answers.begin("c", 0.3, Sizes(1000, 200)) as call:
         call.unpaid()
     Answers(store, "other").put("d", {"text": "y"}, Usage(1, 1, 9.0))
 
@@ -75,15 +75,35 @@ def test_calls_are_counted_by_run_and_lost_ones_with_the_most_they_can_cost(
 
     assert (spent.n_calls, spent.n_lost, spent.n_keys) == (2, 1, 1)
     assert (spent.input_tokens, spent.output_tokens) == (10, 5)
-    assert spent.cost_usd == pytest.approx(0.4)
+    assert (spent.charged_in, spent.charged_out, spent.n_unsized) == (1010, 205, 0)
     assert answers.get("b") == answers.get("c") == []
 
 
 def test_a_call_is_entered_before_it_is_made(store: AnswerStore, catalog: Catalog) -> None:
-    with Answers(store, "run").begin("a", 0.25):
+    with Answers(store, "run").begin("a", None, Sizes(7, 8)):
         killed_now = spent_by(catalog, "run")
 
-    assert (killed_now.n_lost, killed_now.cost_usd) == (1, 0.25)
+    assert (killed_now.n_lost, killed_now.charged_in, killed_now.charged_out) == (1, 7, 8), "also without a price"
+
+
+def test_what_a_server_does_not_count_is_charged_at_most(store: AnswerStore, catalog: Catalog) -> None:
+    answers = Answers(store, "run")
+    with answers.begin("a", None, Sizes(100, 20)) as call:
+        call.arrived({"text": "x"}, Usage(10, None))
+    answers.put("b", {"text": "y"})
+
+    spent = spent_by(catalog, "run")
+
+    assert (spent.input_tokens, spent.output_tokens) == (10, 0)
+    assert (spent.charged_in, spent.charged_out, spent.n_unsized) == (10, 20, 1)
+
+
+def test_half_a_surrogate_pair_can_be_kept(store: AnswerStore, catalog: Catalog) -> None:
+    answers = Answers(store, "run")
+
+    answers.put("a", {"text": "\ud800"})
+
+    assert answers.get("a") == [{"text": "\ud800"}]
 
 
 def test_the_budget_waits_for_calls_in_flight_that_may_leave_enough(store: AnswerStore) -> None:
@@ -123,7 +143,7 @@ def test_many_threads_never_overdraw(store: AnswerStore, catalog: Catalog) -> No
         n_made = sum(pool.map(call, range(60)))
 
     assert n_made == 23, "0.92 are spent, and 0.1 more would be too much"
-    assert spent_by(catalog, "run").cost_usd == pytest.approx(0.92)
+    assert spent_by(catalog, "run").charged_in == 23
 
 
 def test_stopping_wakes_a_call_that_waits_for_money(store: AnswerStore) -> None:

@@ -172,7 +172,7 @@ def test_a_class_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         pytest.param("classes: &a {fox: *a}", "is no YAML", id="a loop"),
         pytest.param("classes: &a [*a]", "is no YAML", id="a loop of lists"),
         pytest.param("classes: " + "[" * 3000, "is no YAML", id="deep"),
-        pytest.param("classes: [[fox]]", "no word for a class", id="a list in the list"),
+        pytest.param("classes: [[fox]]", "something that is no name", id="a list in the list"),
     ],
 )
 def test_a_class_file_in_which_a_word_may_mean_two_things_is_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from mekiki.errors import BackendError, UsageError
 from mekiki.models.annotators import NoAnswerError, Usage
 from mekiki.models.base import Question
-from mekiki.models.openai_requests import Sampling, Shape, degraded
+from mekiki.models.openai_requests import Sampling
 from mekiki.models.openai_server import OpenAiServer
-from mekiki.models.pricing import Price, Tiles
+from mekiki.models.pricing import Price, Sizes, Tiles
 from mekiki.models.retries import Pacer, StoppedError
 from mekiki.models.vlm_openai import Showing, VlmAnnotator
 from mekiki.models.vocabulary import plain_vocabulary
@@ -33,7 +33,7 @@ class Book:
         self.usages: list[Usage] = []
         self.worst: list[float | None] = []
 
-    def begin(self, key: str, worst_usd: float | None) -> Book:
+    def begin(self, key: str, worst_usd: float | None, most: Sizes | None = None) -> Book:
         self.worst.append(worst_usd)
         self.ends.append("lost")
         return self
@@ -300,20 +300,6 @@ def test_what_a_server_repeats_of_key_and_picture_is_left_out(monkeypatch: pytes
     assert "sk-secret" not in str(refused.value)
     assert "base64" not in annotator._server.clean(f"x data:image/jpeg;base64,{'A' * 500} y")
     assert len(str(refused.value)) < 300
-
-
-@pytest.mark.parametrize(
-    ("blame", "output"),
-    [
-        pytest.param("response_format", "object", id="the parameter"),
-        pytest.param("text", "object", id="as Responses calls it"),
-        pytest.param("This image violates the policy: it shows text about a schema", None, id="only words"),
-    ],
-)
-def test_the_format_is_loosened_only_where_it_is_to_blame(blame: str, output: str | None) -> None:
-    following = degraded(Shape("chat", limit="max_tokens"), blame)
-
-    assert (following.output if following else None) == output
 
 
 def test_two_servers_behind_one_gateway_do_not_share_answers(monkeypatch: pytest.MonkeyPatch) -> None:

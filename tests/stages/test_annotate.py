@@ -288,10 +288,15 @@ def test_zero_shot_says_what_it_waits_for(photos: Path) -> None:
         pytest.param({"annotator": "import"}, "--labels FILE", id="import of nothing"),
         pytest.param({"classes_file": "japanese-mammals"}, "exclude each other", id="two lists"),
         pytest.param({"between": ["a", "b"]}, "--between goes with --agreement", id="between alone"),
+        pytest.param({"agreement": True, "between": ["a", "a"]}, "names two annotators", id="between one and itself"),
+        pytest.param({"annotator": "vlm:"}, "vlm: names no model", id="no model"),
+        pytest.param({"annotator": "vlm: "}, "vlm: names no model", id="a blank model"),
+        pytest.param({"kind": ["image", "video"]}, "--kind video", id="videos"),
         pytest.param({"max_cost": 1, "model": "mine"}, "--price-in and --price-out", id="cap without a price"),
         pytest.param({"price_in": 1}, "give both --price-in and --price-out", id="half a price"),
         pytest.param({"classes": ["fox", "fox"]}, "named twice", id="a class twice"),
         pytest.param({"classes": ["unknown"]}, "is no class", id="unknown as a class"),
+        pytest.param({"classes": ["fox", "other"]}, "it means unknown", id="other as a class"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(settings: dict[str, Any], message: str, photos: Path) -> None:

@@ -12,10 +12,12 @@ from mekiki.api.verbs import run_stage
 from mekiki.catalog.annotating import agreement_lines
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.results import read_labels
+from mekiki.dataset.formats.seed1_files import ANNOTATION_COLUMNS
 from mekiki.demo.world import World
 from mekiki.engine.local import LocalEngine
 from mekiki.errors import DataError, UsageError
 from mekiki.records import RunSummary
+from videos import RECIPES, make_video
 from workspaces import attributes, counts, dump, ingest, labels, query, run, write_photo, write_text
 
 N_PHOTOS = 30
@@ -180,6 +182,52 @@ def test_agreement_is_measured_per_class_with_intervals(photos: Path) -> None:
     assert fox["kappa"]["low"] < 0.6 < fox["kappa"]["high"]
     assert any("human:ALICE and human:BOB" in line for line in summary.notes)
     assert any(line.strip().startswith("fox  0.60") for line in summary.notes)
+
+
+@pytest.fixture
+def clip(workspace: Path) -> Path:
+    """A workspace with a clip of 60 frames, of which frames 0 and 30 are taken."""
+    (workspace / "in").mkdir(parents=True)
+    make_video(workspace / "in" / "clip.mp4", RECIPES["h264-mp4"])
+    ingest(workspace, workspace / "in")
+    run("frames", workspace, every_n_frames=30)
+    return workspace
+
+
+def frame_labels(workspace: Path) -> list[tuple[int, str]]:
+    sql = "SELECT i.frame_index, l.class_name FROM labels l JOIN items i USING (item_id) WHERE state = 'present'"
+    return sorted(query(workspace, sql))
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "second"),
+    [("video_path,frame_index,label", "0", "30"), ("video_path,time_s,label", "0.0", "1.2")],
+)
+def test_a_table_of_videos_and_frames_needs_no_column_of_paths(
+    header: str, first: str, second: str, clip: Path
+) -> None:
+    rows = f"clip.mp4,{first},fox\nclip.mp4,{second},cat\n"
+
+    summary = annotate(clip, table(clip, "a.csv", rows, header))
+
+    assert (summary.n_written, summary.extra["n_without_item"]) == (2, 0)
+    assert frame_labels(clip) == [(0, "fox"), (30, "cat")]
+
+
+def test_a_table_of_videos_alone_still_needs_to_be_told_its_paths(clip: Path) -> None:
+    with pytest.raises(UsageError, match="--path-column"):
+        annotate(clip, table(clip, "a.csv", "clip.mp4,fox\n", "video_path,label"))
+
+
+def test_answers_of_seed_1_find_the_frames_that_mekiki_has_taken(clip: Path) -> None:
+    said = ((0, "fox"), (30, "wolf"), (31, "wolf"))
+    rows = "".join(f"clip.mp4,clip,{i},{i / 25},frames/clip_{i}.jpg,{name},0.9,so,m,r,t,[]\n" for i, name in said)
+
+    summary = annotate(clip, table(clip, "openai_video_annotations.csv", rows, ",".join(ANNOTATION_COLUMNS)))
+
+    assert frame_labels(clip) == [(0, "fox"), (30, "wolf")]
+    assert (summary.extra["n_frames_not_taken"], summary.extra["n_without_item"]) == (1, 0)
+    assert annotate(clip, clip / "in" / "openai_video_annotations.csv").n_skipped > 0
 
 
 def test_agreement_can_be_asked_between_two(photos: Path) -> None:

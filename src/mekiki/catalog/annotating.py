@@ -85,11 +85,7 @@ def measure_agreement(opinions: Opinions) -> list[dict[str, Any]]:
         if not shared.any():
             continue
         found = cohen_kappa(a, b, opinions.atoms)
-        classes = {
-            name: {"kappa": one.kappa.to_json(), "n": one.n_both, "agreement": round(one.observed, 6)}
-            for name, one in zip(opinions.class_names, found, strict=True)
-            if one.n_both
-        }
+        classes = {name: one.to_json() for name, one in zip(opinions.class_names, found, strict=True) if one.n_both}
         pairs.append({"first": first, "second": second, "n_items": int(shared.sum()), "classes": classes})
     return pairs
 

@@ -2,7 +2,7 @@
 
 A question has a key; every call that was made for it has a row ``KEY.CALL``. A row without an answer is a call that was
 begun and whose answer never came: killed, or timed out. It may have been paid for, so it counts with the most that it
-can have cost.
+can have cost. Of an answer that was forgotten, only the money stays, as a row ``forgotten.CALL``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mekiki.catalog.db import DATABASE_NAME, Catalog
+from mekiki.catalog.db import DATABASE_NAME, Catalog, Transaction
 from mekiki.catalog.runs import now
 from mekiki.catalog.writers import WRITERS
 
 NO_ANSWER = "null"
+FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class Spent:
         n_lost: Those of them whose answer never came.
         n_keys: Different questions that were answered.
         input_tokens, output_tokens: As far as the server counted them.
-        cost_usd: With the most that lost calls can have cost; 0 where no price was known.
-        unpriced_in, unpriced_out: Tokens of calls that were made when no price was known.
+        charged_in, charged_out: The same, with the most that other calls can have used.
+        n_unsized: Calls of which not even that is known.
     """
 
     n_calls: int
@@ -41,9 +42,9 @@ class Spent:
     n_keys: int
     input_tokens: int
     output_tokens: int
-    cost_usd: float
-    unpriced_in: int
-    unpriced_out: int
+    charged_in: float
+    charged_out: float
+    n_unsized: int
 
 
 class AnswerStore:
@@ -84,7 +85,7 @@ class AnswerStore:
             row: One that was written before, to be replaced.
         """
         row = row or f"{key}.{secrets.token_hex(4)}"
-        values = (row, json.dumps(answer, ensure_ascii=False), json.dumps(dict(usage)), now())
+        values = (row, json.dumps(answer), json.dumps(dict(usage)), now())
         sql = "INSERT OR REPLACE INTO answers (key, answer, usage, received_at) VALUES (?, ?, ?, ?)"
         with self._lock:
             self._connection.execute(sql, values)
@@ -111,17 +112,24 @@ def iter_answers(catalog: Catalog) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def spent_by(catalog: Catalog, run_id: str) -> Spent:
     """Return what a run's calls come to."""
+    told = ["json_extract(usage, '$.input_tokens')", "json_extract(usage, '$.output_tokens')"]
+    most = ["json_extract(usage, '$.most_input_tokens')", "json_extract(usage, '$.most_output_tokens')"]
+    charged = [f"coalesce({one}, {limit})" for one, limit in zip(told, most, strict=True)]
+    sums = ", ".join(f"coalesce(sum({one}), 0)" for one in (*told, *charged))
     sql = (
-        "SELECT count(*), coalesce(sum(answer = ?), 0), "
+        "SELECT count(*), coalesce(sum(answer = ? AND key NOT LIKE ?), 0), "
         "count(DISTINCT CASE WHEN answer <> ? THEN substr(key, 1, instr(key, '.') - 1) END), "
-        "coalesce(sum(json_extract(usage, '$.input_tokens')), 0), "
-        "coalesce(sum(json_extract(usage, '$.output_tokens')), 0), "
-        "coalesce(sum(json_extract(usage, '$.cost_usd')), 0.0), "
-        "coalesce(sum(CASE WHEN json_extract(usage, '$.cost_usd') IS NULL "
-        "THEN json_extract(usage, '$.input_tokens') END), 0), "
-        "coalesce(sum(CASE WHEN json_extract(usage, '$.cost_usd') IS NULL "
-        "THEN json_extract(usage, '$.output_tokens') END), 0) "
+        f"{sums}, count(*) - count({charged[0]} + {charged[1]}) "
         "FROM answers WHERE json_extract(usage, '$.run_id') = ?"
     )
-    row = next(catalog.rows(sql, (NO_ANSWER, NO_ANSWER, run_id)))
+    row = next(catalog.rows(sql, (NO_ANSWER, f"{FORGOTTEN}.%", NO_ANSWER, run_id)))
     return Spent(*row)
+
+
+def forget_answers(transaction: Transaction, item_id: str) -> int:
+    """Delete the answers about an item and return how many; that they were paid for stays known."""
+    where, parameters = "json_extract(answer, '$.item_id') = ?", (item_id,)
+    found = list(transaction.catalog.rows(f"SELECT usage, received_at FROM answers WHERE {where}", parameters))
+    rows = [(f"{FORGOTTEN}.{secrets.token_hex(16)}", NO_ANSWER, *row) for row in found]
+    transaction.upsert("answers", ("key", "answer", "usage", "received_at"), rows)
+    return transaction.delete("answers", where, parameters)

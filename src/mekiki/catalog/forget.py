@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mekiki.catalog.answers import forget_answers
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.runs import Run
 
@@ -67,7 +68,7 @@ def forget_run(catalog: Catalog, run: Run) -> tuple[int, list[Path]]:
 
 
 def forget_item(catalog: Catalog, item_id: str) -> tuple[int, list[Path]]:
-    """Delete everything about an item and all that was derived from it.
+    """Delete everything about an item and all that was derived from it; what its answers have cost still counts.
 
     Returns:
         How many rows were deleted, and the files of ours to delete. The user's own files are never among them.
@@ -86,7 +87,7 @@ def forget_item(catalog: Catalog, item_id: str) -> tuple[int, list[Path]]:
     with catalog.transaction("forget") as transaction:
         for table in (*ITEM_TABLES, "items"):
             n_rows += transaction.delete(table, "item_id = ?", (item_id,))
-        n_rows += transaction.delete("answers", "json_extract(answer, '$.item_id') = ?", (item_id,))
+        n_rows += forget_answers(transaction, item_id)
         for path in sources:
             n_rows += transaction.delete("failures", "path = ?", (str(catalog.locate(path)),))
     return n_rows, paths

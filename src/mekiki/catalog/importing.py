@@ -66,7 +66,8 @@ class ImportPlan:
 def plan_import(catalog: Catalog, entries: Iterable[Entry], classes: Sequence[str]) -> ImportPlan:
     """Find the items that entries speak of.
 
-    An entry with a time or a frame number about a video speaks of that frame, if it has been taken out.
+    An entry with a time or a frame number about a video speaks of that frame, if it has been taken out. So does one
+    about a picture that is not in the catalog, where the video that it names is.
 
     Args:
         catalog: Where the items are.
@@ -78,12 +79,16 @@ def plan_import(catalog: Catalog, entries: Iterable[Entry], classes: Sequence[st
     while chunk := list(islice(stream, CHUNK)):
         stored = [catalog.relative(entry.path) for entry in chunk]
         known = find_known(catalog, stored)
-        for name, entry in zip(stored, chunk, strict=True):
-            if name not in known:
+        videos = [_video_of(catalog, entry) for entry in chunk]
+        known_videos = find_known(catalog, [one for one in dict.fromkeys(videos) if one])
+        for name, video, entry in zip(stored, videos, chunk, strict=True):
+            if name in known:
+                _add(catalog, plan, known[name], entry.record)
+                _tie_to_video(catalog, plan, entry)
+            elif video in known_videos:
+                _add(catalog, plan, known_videos[video], entry.record)
+            else:
                 plan.n_waiting += 1
-                continue
-            _add(catalog, plan, known[name], entry.record)
-            _tie_to_video(catalog, plan, entry)
     return plan
 
 
@@ -116,6 +121,12 @@ def write_imported_labels(transaction: Transaction, plan: ImportPlan, annotator:
     n_rows = write_labels(transaction, _labels(plan, annotator))
     told = ((item_id, *pair) for item_id, claims in plan.claims.items() for pair in claims.attributes.items())
     return n_rows + write_attributes(transaction, told)
+
+
+def _video_of(catalog: Catalog, entry: Entry) -> str:
+    """Return the stored path of the video in which an entry means one frame; empty if it means none."""
+    is_frame = entry.record.frame_index is not None or entry.record.time_s is not None
+    return catalog.relative(entry.video_path) if is_frame and entry.video_path is not None else ""
 
 
 def _add(catalog: Catalog, plan: ImportPlan, known: KnownFile, record: Record) -> None:

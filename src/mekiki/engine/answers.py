@@ -9,7 +9,7 @@ from typing import Any
 
 from mekiki.catalog.answers import AnswerStore
 from mekiki.models.annotators import Call, Usage
-from mekiki.models.pricing import Budget
+from mekiki.models.pricing import Budget, Sizes
 
 
 class Answers:
@@ -34,24 +34,23 @@ class Answers:
         """Keep an answer; it is on the disk when this returns."""
         self._store.write(key, answer, self._usage(usage))
 
-    def begin(self, key: str, worst_usd: float | None) -> Call:
+    def begin(self, key: str, worst_usd: float | None, most: Sizes | None = None) -> Call:
         """Enter a call before it is made; see `Ledger.begin`.
 
-        Where a price is known, a row is written first, so that a killed program's calls in flight count too.
+        A row is written first, so that a killed program's calls in flight count too, also where no price is known yet.
         """
         self._budget.reserve(worst_usd or 0.0)
-        row = ""
-        if worst_usd is not None:
-            row = self._store.write(key, None, self._usage(Usage(cost_usd=worst_usd)))
-        return _Call(self, key, row, worst_usd or 0.0)
+        row = self._store.write(key, None, self._usage(Usage(cost_usd=worst_usd), most))
+        return _Call(self, key, row, worst_usd or 0.0, most)
 
     def stop(self) -> None:
         """Wake calls that wait for money."""
         self._budget.close()
 
-    def _usage(self, usage: Usage) -> dict[str, Any]:
+    def _usage(self, usage: Usage, most: Sizes | None = None) -> dict[str, Any]:
+        limits = {} if most is None else {f"most_{name}": value for name, value in asdict(most).items()}
         told = {name: value for name, value in asdict(usage).items() if value is not None}
-        return {"run_id": self._run_id, **told}
+        return {"run_id": self._run_id, **limits, **told}
 
 
 @dataclass(slots=True)
@@ -62,18 +61,18 @@ class _Call:
     key: str
     row: str
     worst_usd: float
+    most: Sizes | None
     _cost_usd: float | None = field(default=None, init=False)
 
     def __enter__(self) -> _Call:
         return self
 
     def arrived(self, answer: Mapping[str, Any], usage: Usage) -> None:
-        self.answers._store.write(self.key, answer, self.answers._usage(usage), self.row)
+        self.answers._store.write(self.key, answer, self.answers._usage(usage, self.most), self.row)
         self._cost_usd = usage.cost_usd or 0.0
 
     def unpaid(self) -> None:
-        if self.row:
-            self.answers._store.remove(self.row)
+        self.answers._store.remove(self.row)
         self._cost_usd = 0.0
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

@@ -155,10 +155,12 @@ def _n_done(catalog: Catalog, run_id: str, items: ItemSelection) -> int:
 
 
 def _cost_usd(annotator: VlmAnnotator, spent: Spent) -> float | None:
-    """Return what a run has cost; None if nobody knows a price. Calls made before there was one count at today's."""
+    """Return what a run has cost at the price of today, and at most where nobody knows; None without a price."""
     if annotator.price is None:
         return None
-    return round(spent.cost_usd + annotator.price.cost(spent.unpriced_in, spent.unpriced_out), 9)
+    side_px = annotator.long_side_px
+    unsized_usd = spent.n_unsized * (annotator.worst_usd(side_px, side_px) or 0.0)
+    return round(annotator.price.cost(spent.charged_in, spent.charged_out) + unsized_usd, 9)
 
 
 def _readable(catalog: Catalog, annotator: VlmAnnotator) -> Iterator[str]:

@@ -50,15 +50,20 @@ def make_client(url: str, key: str, timeout_s: float) -> Any:
             headers = [(name, value) for name, value in response.headers.items() if name not in _DROPPED_HEADERS]
             return type(response)(response.status_code, headers=headers, content=content, request=request)
 
-    # ImportError: a SOCKS proxy without its package. The others are no OSError: an address or proxy that is none.
+    # ImportError: a SOCKS proxy without its package. OSError: certificates that are not there.
     invalid_url = _invalid_url(openai.DefaultHttpxClient)
     try:
         http = BoundedClient(timeout=timeout_s, follow_redirects=False)
-        return openai.OpenAI(api_key=key or "none", base_url=url, max_retries=0, timeout=timeout_s, http_client=http)
-    except (ImportError, ValueError, invalid_url) as error:
+        client = openai.OpenAI(api_key=key or "none", base_url=url, max_retries=0, timeout=timeout_s, http_client=http)
+        for name, value in client.default_headers.items():
+            if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the header {name} from your environment is no ASCII text")
+        return client
+    except (ImportError, OSError, ValueError, invalid_url) as error:
         reason = str(error).split(". Make sure")[0]
         raise BackendError(
-            f"no connection can be made ({reason}): check OPENAI_BASE_URL, HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
+            f"no connection can be made ({reason}): check OPENAI_BASE_URL, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, "
+            "SSL_CERT_FILE and OPENAI_ORG_ID"
         ) from error
 
 

@@ -71,21 +71,46 @@ def request_body(shape: Shape, prompt: Prompt, picture_url: str, sampling: Sampl
     return body
 
 
-def degraded(shape: Shape, blame: str) -> Shape | None:
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a server says is wrong with a request.
+
+    Attributes:
+        param: Path of the parameter at fault, such as ``response_format`` or ``input[1].content[1].detail``; may be
+            empty.
+        message: What it says of it.
+    """
+
+    param: str = ""
+    message: str = ""
+
+    def is_about(self, param: str, words: str) -> bool:
+        """Return whether it says that a parameter is not taken; a message that only has its name in it does not.
+
+        Args:
+            param: Pattern of its path.
+            words: Pattern of its name in a message.
+        """
+        if re.search(param, self.param, re.IGNORECASE):
+            return True
+        return bool(_NOT_TAKEN.search(self.message) and re.search(words, self.message, re.IGNORECASE))
+
+
+def degraded(shape: Shape, complaint: Complaint) -> Shape | None:
     """Return how to ask without what a server complains about; None if the complaint is about nothing we can change.
 
     Args:
         shape: How it was asked.
-        blame: The parameter at fault, or the server's message.
+        complaint: The parameter at fault, or the server's message.
 
     Example:
-        >>> degraded(Shape("chat"), "response_format.type must be json_object").output
+        >>> degraded(Shape("chat"), Complaint(message="response_format.type must be json_object")).output
         'object'
-        >>> degraded(Shape("chat"), "the picture is broken") is None
+        >>> degraded(Shape("chat"), Complaint(message="the temperature of the picture is not supported")) is None
         True
     """
-    for words, change in _CHANGES:
-        if re.search(words, blame, re.IGNORECASE):
+    for param, words, change in _CHANGES:
+        if complaint.is_about(param, words):
             following = change(shape)
             if following is not None:
                 return following
@@ -108,16 +133,28 @@ def _without(name: str) -> Callable[[Shape], Shape | None]:
     return lambda shape: None if name in shape.without else replace(shape, without=shape.without | {name})
 
 
-_CHANGES: tuple[tuple[str, Callable[[Shape], Shape | None]], ...] = (
-    (r"max_tokens|max_completion_tokens", _swap_limit),
-    (r"reasoning", _without("reasoning")),
-    (r"temperature", _without("temperature")),
-    (r"\bstore\b", _without("store")),
-    (r"\bdetail\b", _without("detail")),
-    (
-        r"^text$|response_format|json_?schema|json_?object|text\.?format|structured.?output|guided|grammar",
-        _less_output,
-    ),
+def _named(words: str) -> str:
+    """Return a pattern for a parameter whose name is a word like others: it is quoted, or called a parameter."""
+    kinds = r"(?:parameters?|arguments?|fields?|options?|keys?|inputs?)(?: supplied)?"
+    path = rf"(?:[\w.\[\]]*[.\]])?(?:{words})"
+    return rf"""['"`]{path}['"`]|\b{kinds}:? {path}\b|\b{path} {kinds}\b|^{path} is\b"""
+
+
+_NOT_TAKEN = re.compile(
+    r"(?:un|not |n't |not be )support|unknown|unrecogni[sz]ed|unexpected|unavailable|extra (?:inputs|fields)|deprecated"
+    r"|not (?:allowed|permitted|implemented|accepted|available)|invalid (?:request )?(?:param|arg|field|option|key)"
+    r"|response_format\S* must be|use '?max_completion_tokens|use '?max_tokens",
+    re.IGNORECASE,
+)
+_LIMITS = r"max_tokens|max_completion_tokens"
+_FORMATS = r"response_format|json_?schema|json_?object|text\.?format|structured.?output|guided_"
+_CHANGES: tuple[tuple[str, str, Callable[[Shape], Shape | None]], ...] = (
+    (_LIMITS, _LIMITS, _swap_limit),
+    (r"\breasoning", rf"reasoning_effort|reasoning\.effort|{_named('reasoning')}", _without("reasoning")),
+    (r"\btemperature\b", _named("temperature"), _without("temperature")),
+    (r"\bstore\b", _named("store"), _without("store")),
+    (r"\bdetail\b", _named("detail"), _without("detail")),
+    (rf"^(?:body\.)?text$|{_FORMATS}", rf"{_FORMATS}|grammar|{_named('text')}", _less_output),
 )
 
 

@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from mekiki.errors import BackendError, MissingExtraError, UsageError
+from mekiki.errors import BackendError, UsageError
+from mekiki.models.openai_client import GRACE_S, make_client, within
+from mekiki.models.openai_replies import Reply, read_error, read_reply
 from mekiki.models.openai_requests import Sampling, Shape, degraded, request_body
 from mekiki.models.prompts import Prompt
+from mekiki.models.redacting import Redactor
 from mekiki.models.retries import retry_after_s
 
 DEFAULT_URL = "https://api.openai.com/v1"
-MAX_TEXT = 20_000
-"""Characters of an answer that are kept."""
-
 MAX_MESSAGE = 200
 Api = Literal["auto", "responses", "chat"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a server sent back for one picture.
-
-    Attributes:
-        text: What the model said; the beginning of the whole body where that is broken.
-        trouble: ``refused``, ``incomplete`` or ``broken``; empty for an answer.
-        response_id, model: As the server has them.
-        input_tokens, output_tokens: What it counted; None where it does not say.
-    """
-
-    text: str
-    trouble: str = ""
-    response_id: str = ""
-    model: str = ""
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+UNKNOWN_PATH = (404, 405, 501)
+"""Statuses of a server that does not speak a protocol; once it has, they are the trouble of one call."""
 
 
 class TryAgainError(Exception):
@@ -62,7 +44,7 @@ class TryAgainError(Exception):
         self.is_unreachable = is_unreachable
 
 
-TURNED_AWAY = (409, 425, 429, 503)
+TURNED_AWAY = (409, 425, 429, 503, *UNKNOWN_PATH)
 """Statuses that a server gives before it works; a gateway's 502 or 504, or a 500, may come after it has worked."""
 
 
@@ -82,12 +64,10 @@ class OpenAiServer:
 
     def __init__(self, api: Api, timeout_s: float) -> None:
         self.url = os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"OPENAI_BASE_URL is no address: it begins with {self.url[:8]!r}, not http:// or https://")
-        self.host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+        parts = _parts_of(self.url)
+        self.host = parts.netloc.rpartition("@")[2].lower()
         self.address = f"{self.host}{parts.path.rstrip('/')}"
-        """Host and path, without user, password and query: two servers behind one gateway are two."""
+        """Host and path, without user and password: two servers behind one gateway are two."""
         self._is_openai = parts.hostname == urlsplit(DEFAULT_URL).hostname
         self._is_auto = api == "auto"
         first: Literal["responses", "chat"] = "responses" if self._is_openai else "chat"
@@ -98,27 +78,26 @@ class OpenAiServer:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._key = os.environ.get("OPENAI_API_KEY", "").strip()
+        if not all("!" <= one <= "~" for one in self._key):
+            raise UsageError(
+                "OPENAI_API_KEY is no key: it holds blanks, or characters that are not ASCII. Copy it anew"
+            )
+        self._redactor = Redactor([self._key, *_secrets_of(parts)])
+        self._answered: set[str] = set()
         self._client: Any = None
 
     def open(self) -> None:
         """Make the client; nothing is sent.
 
         Raises:
-            BackendError: If the package or the key is missing.
+            BackendError: If the package or the key is missing, or no connection can be made that way.
         """
-        try:
-            import openai
-        except ImportError as error:
-            raise MissingExtraError("openai", "vlm") from error
         if not self._key and self._is_openai:
             raise BackendError(
                 f"OPENAI_API_KEY is not set, and {self.host} wants a key: export OPENAI_API_KEY=..., or name a server "
                 "of your own with export OPENAI_BASE_URL=http://127.0.0.1:8000/v1"
             )
-        self._openai = openai
-        self._client = openai.OpenAI(
-            api_key=self._key or "none", base_url=self.url, max_retries=0, timeout=self._timeout_s
-        )
+        self._client = make_client(self.url, self._key, self._timeout_s)
 
     def close(self) -> None:
         """Give back the connections."""
@@ -133,145 +112,127 @@ class OpenAiServer:
             RejectedError: If it will always fail for this picture.
             BackendError: If it will fail for all pictures.
         """
+        import openai
+
         url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
+        before = shape = self._shape
         while True:
-            shape = self._shape
-            endpoint = self._client.responses if shape.api == "responses" else self._client.chat.completions
             body = request_body(shape, prompt, url, sampling)
             try:
-                response = endpoint.with_raw_response.create(**body)
-            except self._openai.APIStatusError as error:
-                self._adapt(shape, error)
+                raw = within(self._timeout_s + GRACE_S, partial(self._post, shape.api, body))
+            except TimeoutError as error:
+                raise self._too_late() from error
+            except openai.APIStatusError as error:
+                shape = self._adapted(shape, error)
                 continue
-            except self._openai.APIConnectionError as error:
+            except openai.APIConnectionError as error:
                 raise self._no_connection(error) from error
-            return self._reply(shape, response.text)
+            reply = read_reply(shape.api, raw, self.clean)
+            if reply.trouble != "broken":
+                self._remember(before, shape)
+            return reply
 
     def clean(self, text: str) -> str:
         """Return text of a server without our key, and without pictures that it may repeat."""
-        if self._key:
-            text = text.replace(self._key, "[key]")
-        text = re.sub(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+", "[key]", text)
-        return re.sub(r"(data:image/\w+;base64,)?[A-Za-z0-9+/]{200,}={0,2}", "[picture]", text)
+        return self._redactor.clean(text)
 
-    def _adapt(self, shape: Shape, error: Any) -> None:
-        """Go on without what the server refused, or raise what its status means."""
-        status, said = error.status_code, _said(error)
+    def _post(self, api: Literal["responses", "chat"], body: dict[str, Any]) -> bytes:
+        endpoint = self._client.responses if api == "responses" else self._client.chat.completions
+        content: bytes = endpoint.with_raw_response.create(**body).content
+        return content
+
+    def _adapted(self, shape: Shape, error: Any) -> Shape:
+        """Return how to go on without what the server refused, or raise what its status means."""
+        status, said = error.status_code, read_error(error)
         message = self._shortened(said.message)
+        if 300 <= status < 400:
+            raise BackendError(self._redirected(status, error.response.headers.get("location", "")))
         if status in (401, 403):
             raise BackendError(
                 f"{self.host} refuses the key ({status}: {message}): check OPENAI_API_KEY and OPENAI_BASE_URL"
             )
         if status == 402 or "insufficient_quota" in (said.code, said.kind):
             raise BackendError(f"{self.host} wants to be paid first ({status}: {message}): look at your account there")
-        if status == 404 and "model" in f"{said.code} {said.message}".lower():
-            raise BackendError(f"{self.host} has no such model ({message}): choose another with --model NAME")
-        if status in (404, 405, 501):
-            self._other_protocol(shape, message)
-            return
-        if status in (408, 409, 425, 429) or status >= 500:
+        if status in UNKNOWN_PATH and shape.api not in self._answered:
+            if status == 404 and "model" in f"{said.code} {said.message}".lower():
+                raise BackendError(f"{self.host} has no such model ({message}): choose another with --model NAME")
+            return self._other_protocol(shape, message)
+        if status in (408, *TURNED_AWAY) or status >= 500:
             raise TryAgainError(
                 f"status {status}: {message}",
                 wait_s=retry_after_s(error.response.headers),
                 is_unpaid=status in TURNED_AWAY,
             )
-        following = degraded(shape, said.blame) if status in (400, 422) else None
+        following = degraded(shape, said.complaint) if status in (400, 422) else None
         if following is None:
             raise RejectedError(f"refused with status {status}: {message}")
-        self._change(shape, following)
+        return following
 
-    def _other_protocol(self, shape: Shape, message: str) -> None:
+    def _redirected(self, status: int, location: str) -> str:
+        """Return what to do about a redirect; pictures and key go to no server that the user has not named."""
+        to = self._shortened(re.sub(r"[?#].*|(?<=//)[^/@]*@", "", location)) or "nowhere"
+        return (
+            f"{self.host} redirects ({status}) to {to}, and nothing is sent there unasked: set OPENAI_BASE_URL to the "
+            "address that answers itself, if you trust it"
+        )
+
+    def _other_protocol(self, shape: Shape, message: str) -> Shape:
         other: Literal["responses", "chat"] = "chat" if shape.api == "responses" else "responses"
         if not self._is_auto or other in shape.tried:
             ways = "neither Responses nor Chat Completions" if self._is_auto else f"no {shape.api} protocol"
             raise BackendError(f"{self.host} knows {ways} ({message}): check OPENAI_BASE_URL, which often ends in /v1")
-        self._change(shape, replace(shape, api=other, tried=(*shape.tried, shape.api)))
+        return replace(shape, api=other, tried=(*shape.tried, shape.api))
 
-    def _change(self, used: Shape, following: Shape) -> None:
-        """Remember what to do without, unless another call has found it out meanwhile."""
+    def _remember(self, before: Shape, used: Shape) -> None:
+        """Ask like this from now on, since it was answered, unless another call has found out something meanwhile."""
         with self._lock:
-            if self._shape == used:
-                self._shape = following
+            self._answered.add(used.api)
+            if self._shape == before:
+                self._shape = used
+
+    def _too_late(self) -> TryAgainError:
+        return TryAgainError(f"no answer within {self._timeout_s:g} s (--timeout)", is_unpaid=False)
 
     def _no_connection(self, error: Any) -> TryAgainError:
-        if isinstance(error, self._openai.APITimeoutError) and "Connect" not in type(error.__cause__).__name__:
-            return TryAgainError(f"no answer within {self._timeout_s:g} s (--timeout)", is_unpaid=False)
-        if "Connect" in type(error.__cause__).__name__:
-            return TryAgainError(self._shortened(str(error.__cause__)), is_unreachable=True)
-        return TryAgainError(f"the connection broke off: {type(error.__cause__).__name__}", is_unpaid=False)
-
-    def _reply(self, shape: Shape, raw: str) -> Reply:
-        try:
-            body = json.loads(raw)
-        except (ValueError, RecursionError):
-            return Reply(self.clean(raw[:MAX_TEXT]), "broken")
-        if not isinstance(body, dict):
-            return Reply(self.clean(raw[:MAX_TEXT]), "broken")
-        text, trouble = (_responses_text if shape.api == "responses" else _chat_text)(body)
-        usage = body.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
-        return Reply(
-            self.clean(text[:MAX_TEXT]),
-            trouble,
-            str(body.get("id") or ""),
-            str(body.get("model") or ""),
-            _count(usage, "input_tokens", "prompt_tokens"),
-            _count(usage, "output_tokens", "completion_tokens"),
-        )
+        cause = error.__cause__
+        name = type(cause).__name__
+        if name in ("ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol"):
+            return TryAgainError(self._shortened(str(cause)) or name, is_unreachable=True)
+        if "Timeout" in name:
+            return self._too_late()
+        return TryAgainError(f"the connection broke off: {name}", is_unpaid=False)
 
     def _shortened(self, message: str) -> str:
         plain = " ".join(self.clean(message).split()).rstrip(".")
         return plain if len(plain) <= MAX_MESSAGE else f"{plain[:MAX_MESSAGE]}…"
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    message: str
-    code: str
-    kind: str
-    blame: str
+def _parts_of(url: str) -> SplitResult:
+    """Return the parts of an address.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    should = "write it as https://HOST:PORT/v1"
+    if not all("!" <= one <= "~" for one in url):
+        raise UsageError(f"OPENAI_BASE_URL is no address: it holds blanks, or characters that are not ASCII: {should}")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"OPENAI_BASE_URL is no address: its host or port is none: {should}") from error
+    if parts.scheme not in ("http", "https"):
+        raise UsageError(f"OPENAI_BASE_URL is no address: it begins with {url[:8]!r}, not http:// or https://")
+    if not re.fullmatch(r"[\w.-]+|[\da-f.:]+", parts.hostname or "", re.IGNORECASE) or port == 0:
+        raise UsageError(f"OPENAI_BASE_URL is no address: its host or port is none: {should}")
+    if parts.query or parts.fragment:
+        raise UsageError(f"OPENAI_BASE_URL holds a query (? or #), which no server here is asked with: {should}")
+    return parts
 
 
-def _said(error: Any) -> _Said:
-    """Return what an error says; ``blame`` names the parameter at fault where the server does."""
-    body = error.body if isinstance(error.body, dict) else {}
-    inner = body.get("error", body)
-    inner = inner if isinstance(inner, dict) else {"message": str(inner)}
-    details = inner.get("detail")
-    places = [str(one.get("loc")) for one in details if isinstance(one, dict)] if isinstance(details, list) else []
-    message = str(inner.get("message") or (details if isinstance(details, str) else "") or " ".join(places) or error)
-    param = str(inner.get("param") or " ".join(places))
-    return _Said(message, str(inner.get("code") or ""), str(inner.get("type") or ""), param or message[:400])
-
-
-def _responses_text(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the text of a Responses body, and what is the matter with it."""
-    messages = [one for one in body.get("output") or () if isinstance(one, dict) and one.get("type") == "message"]
-    parts = [part for one in messages for part in one.get("content") or () if isinstance(part, dict)]
-    refusal = "".join(str(part.get("refusal")) for part in parts if part.get("type") == "refusal")
-    if refusal:
-        return refusal, "refused"
-    text = "".join(str(part.get("text") or "") for part in parts)
-    if body.get("status") == "incomplete":
-        return text, "incomplete"
-    return (text, "") if messages else (json.dumps(body, ensure_ascii=False), "broken")
-
-
-def _chat_text(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the text of a Chat Completions body, and what is the matter with it."""
-    choices = body.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    message = first.get("message")
-    if not isinstance(message, dict):
-        return json.dumps(body, ensure_ascii=False), "broken"
-    content = message.get("content") or ""
-    if isinstance(content, list):
-        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    if message.get("refusal") or first.get("finish_reason") == "content_filter":
-        return str(message.get("refusal") or content), "refused"
-    return str(content), "incomplete" if first.get("finish_reason") == "length" else ""
-
-
-def _count(usage: Mapping[str, Any], *names: str) -> int | None:
-    found = [usage[name] for name in names if isinstance(usage.get(name), int) and usage[name] >= 0]
-    return found[0] if found else None
+def _secrets_of(parts: SplitResult) -> list[str]:
+    """Return what must not be shown of an address with a user and a password."""
+    user, password = parts.username or "", parts.password or ""
+    pairs = [f"{user}:{password}", f"{unquote(user)}:{unquote(password)}"]
+    tokens = [base64.b64encode(pair.encode()).decode("ascii") for pair in pairs if pair != ":"]
+    return [password, unquote(password), *tokens]

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mekiki.models.redacting import whole_text
 from mekiki.models.vocabulary import Language, Vocabulary
 from mekiki.records import UNKNOWN
 
@@ -128,7 +129,7 @@ def parse_answer(text: str, vocabulary: Vocabulary) -> Said:
     answer = _find_object(text)
     if "labels" not in answer:
         raise UnreadableAnswerError(f"the answer has no labels: {_shown(text)}")
-    named = _names(answer["labels"], vocabulary)
+    named = _names(answer["labels"], vocabulary, text)
     meanings = {name: vocabulary.meaning(name) for name in named}
     found = {meaning for meaning in meanings.values() if meaning is not None}
     left_out = tuple(name for name, meaning in meanings.items() if meaning is None)
@@ -138,7 +139,7 @@ def parse_answer(text: str, vocabulary: Vocabulary) -> Said:
     return Said(
         labels=tuple(name for name in vocabulary.classes if name in found),
         confidence=_share(answer.get("confidence")),
-        reason=reason.strip() if isinstance(reason, str) else "",
+        reason=whole_text(reason).strip() if isinstance(reason, str) else "",
         left_out=left_out,
     )
 
@@ -154,7 +155,7 @@ def _find_object(text: str) -> dict[str, Any]:
     raise UnreadableAnswerError(f"the answer is no JSON object: {_shown(text)}")
 
 
-def _names(given: Any, vocabulary: Vocabulary) -> list[str]:
+def _names(given: Any, vocabulary: Vocabulary, text: str) -> list[str]:
     """Return the names in the order of the answer, each once; one that holds a separator may be a class itself."""
     if given is None:
         return []
@@ -163,8 +164,8 @@ def _names(given: Any, vocabulary: Vocabulary) -> list[str]:
     elif isinstance(given, list) and all(isinstance(one, str) for one in given):
         parts = given
     else:
-        raise UnreadableAnswerError(f"the labels are no list of names: {_shown(json.dumps(given, ensure_ascii=False))}")
-    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+        raise UnreadableAnswerError(f"the labels are no list of names: {_shown(text)}")
+    return list(dict.fromkeys(whole_text(part).strip() for part in parts if part.strip()))
 
 
 def _share(given: Any) -> float:

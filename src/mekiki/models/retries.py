@@ -72,11 +72,6 @@ class Pacer:
         self._next_at = 0.0
         self._random = random.Random()
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether nothing new may begin."""
-        return self._stop.is_set()
-
     def stop(self) -> None:
         """Let nothing new begin, and wake all that wait."""
         self._stop.set()

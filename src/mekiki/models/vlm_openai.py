@@ -12,8 +12,9 @@ from mekiki.errors import BackendError
 from mekiki.media.images import encode_jpeg
 from mekiki.models.annotators import Ledger, NoAnswerError, Usage
 from mekiki.models.base import Answer, Question
+from mekiki.models.openai_replies import MAX_TEXT, Reply
 from mekiki.models.openai_requests import Sampling
-from mekiki.models.openai_server import OpenAiServer, RejectedError, Reply, TryAgainError
+from mekiki.models.openai_server import OpenAiServer, RejectedError, TryAgainError
 from mekiki.models.pricing import Price, Sizes, typical_sizes, worst_sizes
 from mekiki.models.prompts import MAX_SHOWN, Said, UnreadableAnswerError, parse_answer, render_prompt
 from mekiki.models.retries import Pacer
@@ -22,6 +23,7 @@ from mekiki.models.vocabulary import Vocabulary
 TROUBLES: Mapping[str, str] = {
     "refused": "the model refused",
     "incomplete": "the answer was cut off: raise --max-output-tokens, or lower --reasoning-effort",
+    "long": f"the answer has more than {MAX_TEXT:,} characters",
     "broken": "the server's answer is no JSON of its protocol",
 }
 FINAL_TROUBLES = ("refused", "incomplete")
@@ -118,12 +120,12 @@ class VlmAnnotator:
         """Send a picture until it is answered, or the retries are used up; see `Annotator.ask`."""
         jpeg = encode_jpeg(question.image, self._showing.quality)
         height_px, width_px = question.image.shape[:2]
-        key, worst_usd = self.key(question.item_id), self.worst_usd(width_px, height_px)
+        key, most = self.key(question.item_id), self.most_sizes(width_px, height_px)
         for attempt in range(1, self._n_retries + 2):
             self._pacer.wait_turn()
             wait_s = None
             try:
-                stored = self._call(jpeg, key, question.item_id, worst_usd, ledger)
+                stored = self._call(jpeg, key, question.item_id, most, ledger)
                 return self.read(question.item_id, stored)
             except TryAgainError as error:
                 reason, wait_s = str(error), error.wait_s
@@ -140,18 +142,18 @@ class VlmAnnotator:
         raise NoAnswerError(f"{reason} (asked {attempt} times)" if attempt > 1 else reason)
 
     def worst_usd(self, width_px: int, height_px: int) -> float | None:
-        """Return the most that a call about a picture of this size can cost; None if nobody knows the price.
+        """Return the most that a call about a picture of this size can cost; None if nobody knows the price."""
+        return self._cost(self.most_sizes(width_px, height_px))
 
-        It is no less than the largest that any call so far has come to.
+    def most_sizes(self, width_px: int, height_px: int) -> Sizes:
+        """Return the most tokens that a call about a picture of this size can be.
+
+        They are no fewer than the largest that any call so far has come to.
         """
-        if self.price is None:
-            return None
-        sampling = self._sampling
-        worst = worst_sizes(
-            self._prompt, self.price.pictures, (width_px, height_px), sampling.detail, sampling.max_output_tokens
-        )
+        sampling, rule = self._sampling, self.price.pictures if self.price else None
+        worst = worst_sizes(self._prompt, rule, (width_px, height_px), sampling.detail, sampling.max_output_tokens)
         most = self._most
-        return self.price.cost(max(worst.input_tokens, most.input_tokens), max(worst.output_tokens, most.output_tokens))
+        return Sizes(max(worst.input_tokens, most.input_tokens), max(worst.output_tokens, most.output_tokens))
 
     def shown_size(self, width_px: int, height_px: int) -> tuple[int, int]:
         """Return width and height of a picture as it is sent."""
@@ -163,9 +165,12 @@ class VlmAnnotator:
         rule = self.price.pictures if self.price else None
         return typical_sizes(self._prompt, rule, (width_px, height_px), self._sampling.detail)
 
-    def _call(self, jpeg: bytes, key: str, item_id: str, worst_usd: float | None, ledger: Ledger) -> Mapping[str, Any]:
+    def _cost(self, sizes: Sizes) -> float | None:
+        return None if self.price is None else self.price.cost(sizes.input_tokens, sizes.output_tokens)
+
+    def _call(self, jpeg: bytes, key: str, item_id: str, most: Sizes, ledger: Ledger) -> Mapping[str, Any]:
         """Make one call and return its answer, which is on the disk by then."""
-        with ledger.begin(key, worst_usd) as call:
+        with ledger.begin(key, self._cost(most), most) as call:
             try:
                 reply = self._server.send(self._prompt, jpeg, self._sampling)
             except RejectedError as error:
@@ -185,16 +190,15 @@ class VlmAnnotator:
                 "response_id": reply.response_id,
                 "model": reply.model,
             }
-            call.arrived(stored, self._usage(reply, worst_usd))
+            call.arrived(stored, self._usage(reply, most))
             return stored
 
-    def _usage(self, reply: Reply, worst_usd: float | None) -> Usage:
-        if reply.input_tokens is None or reply.output_tokens is None:
-            return Usage(reply.input_tokens, reply.output_tokens, worst_usd)
-        most = self._most
-        self._most = Sizes(max(most.input_tokens, reply.input_tokens), max(most.output_tokens, reply.output_tokens))
-        cost_usd = self.price.cost(reply.input_tokens, reply.output_tokens) if self.price else None
-        return Usage(reply.input_tokens, reply.output_tokens, cost_usd)
+    def _usage(self, reply: Reply, limit: Sizes) -> Usage:
+        """Return what a call has used; what the server does not count, at most."""
+        n_in, n_out, most = reply.input_tokens, reply.output_tokens, self._most
+        self._most = Sizes(max(most.input_tokens, n_in or 0), max(most.output_tokens, n_out or 0))
+        charged = Sizes(limit.input_tokens if n_in is None else n_in, limit.output_tokens if n_out is None else n_out)
+        return Usage(n_in, n_out, self._cost(charged))
 
     def _what_is_asked(self) -> dict[str, Any]:
         return {

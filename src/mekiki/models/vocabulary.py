@@ -15,19 +15,20 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 import yaml
 
 from mekiki.dataset.formats.label_text import clean_name
 from mekiki.dataset.ids import content_id
-from mekiki.errors import UsageError, unknown_name
+from mekiki.errors import UsageError, printable, unknown_name
+from mekiki.models.redacting import whole_text
 from mekiki.records import UNKNOWN
 
 Language = Literal["en", "ja"]
@@ -118,29 +119,42 @@ def read_class_file(name: str) -> Vocabulary:
             raise unknown_name("class file", name, shipped)
         text = shipped[name].read_text(encoding="utf-8")
     try:
-        content = yaml.safe_load(text) or {}
+        content = yaml.load(text, _TextLoader) or {}  # noqa: S506 - it makes nothing but text, lists and dicts
         for key in content if isinstance(content, dict) else ():
             if key not in _ClassFile.model_fields:
                 raise UsageError(f"class file {name}: {unknown_name('key', str(key), _ClassFile.model_fields)}")
         return _ClassFile.model_validate(content).vocabulary()
-    except yaml.YAMLError as error:
-        raise UsageError(f"class file {name} is no YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"class file {name} is no YAML: {printable(' '.join(str(error).split()))}") from error
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"class file {name}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise UsageError(f"class file {name}: {printable(place)}: {_words_of(first)}") from error
 
 
 def plain_vocabulary(names: Sequence[str]) -> Vocabulary:
     """Return a vocabulary without aliases.
 
     Raises:
-        UsageError: If a class has no name, is called ``unknown``, or is named twice.
+        UsageError: If a class has no name, or one that means unknown or cannot be seen, or is named twice.
     """
     try:
         return _ClassFile(classes=list(names)).vocabulary()
     except pydantic.ValidationError as error:
-        raise UsageError(f"classes: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        raise UsageError(f"classes: {_words_of(error.errors()[0])}") from None
+
+
+class _TextLoader(yaml.BaseLoader):
+    """Keeps every scalar as the text that is written, such as ``no`` and ``2001-01-01``, and refuses a key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        found: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is not None and key in found:
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
+            found.add(key)
+        return super().construct_mapping(node, deep=deep)
 
 
 class _ClassFile(pydantic.BaseModel):
@@ -152,36 +166,62 @@ class _ClassFile(pydantic.BaseModel):
     classes: dict[str, list[str]] = pydantic.Field(min_length=1)
     unknown: list[str] = list(UNKNOWN_WORDS)
 
+    @pydantic.field_validator("language", mode="before")
+    @classmethod
+    def _no_language(cls, given: object) -> object:
+        """Take ``language:`` with nothing behind it for none, as YAML has it."""
+        return None if given == "" else given
+
     @pydantic.field_validator("classes", mode="before")
     @classmethod
     def _names(cls, given: object) -> object:
         """Take a plain list of names, and a single alias that is no list."""
         if isinstance(given, list):
-            names = [clean_name(str(name)) for name in given]
-            if len(set(names)) < len(names):
-                raise ValueError(f"a class is named twice in {', '.join(names)}")
-            return {name: [] for name in names}
-        if isinstance(given, dict):
-            plain = {clean_name(str(name)): words or [] for name, words in given.items()}
-            return {name: [words] if isinstance(words, str) else words for name, words in plain.items()}
-        return given
+            if not all(isinstance(name, str) for name in given):
+                raise ValueError("the list holds something that is no name")
+            given = [(name, []) for name in given]
+        elif isinstance(given, dict):
+            given = [
+                (name, [words] if words and isinstance(words, str) else words or []) for name, words in given.items()
+            ]
+        else:
+            return given
+        names = [clean_name(str(name)) for name, _ in given]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a class is named twice in {', '.join(names)}")
+        return dict(zip(names, (words for _, words in given), strict=True))
 
-    @pydantic.field_validator("classes")
-    @classmethod
-    def _meanings(cls, classes: dict[str, list[str]]) -> dict[str, list[str]]:
+    @pydantic.model_validator(mode="after")
+    def _check_meanings(self) -> _ClassFile:
+        if whole_text(self.prompt) != self.prompt:
+            raise ValueError("the prompt is no Unicode text")
+        unknown = {folded(word) for word in self.unknown} | {UNKNOWN}
         meant: dict[str, str] = {}
-        for name, words in classes.items():
-            if not name or folded(name) == UNKNOWN:
-                raise ValueError(f"{name!r} is no class: unknown means that every class is absent")
+        for name, words in self.classes.items():
             for word in (name, *words):
+                clean_name(word)
+                if not folded(word) or printable(word) != word:
+                    raise ValueError(
+                        f"{word!r} is no word for a class: it is empty, or has characters that show nothing"
+                    )
+                if folded(word) in unknown:
+                    raise ValueError(
+                        f"{word!r} is no class, and no word for one: it means unknown, that every class is absent. "
+                        "Call it otherwise, or list the words for unknown without it in a class file: unknown: [none]"
+                    )
                 if meant.setdefault(folded(word), name) != name:
                     raise ValueError(f"{word!r} stands for {meant[folded(word)]!r} and for {name!r}")
-        return classes
+        return self
 
     def vocabulary(self) -> Vocabulary:
         aliases = {folded(word): name for name, words in self.classes.items() for word in words}
-        unknown = frozenset(folded(word) for word in self.unknown) - aliases.keys()
+        unknown = frozenset(folded(word) for word in self.unknown)
         return Vocabulary(tuple(self.classes), aliases, unknown, self.prompt.strip(), self.language)
+
+
+def _words_of(error: Any) -> str:
+    """Return what pydantic finds wrong, in one line."""
+    return printable(" ".join(str(error["msg"]).removeprefix("Value error, ").split()))
 
 
 def _read(path: Path) -> str:

@@ -93,8 +93,10 @@ class AnnotateSettings(PerItemSettings):
     def _split_name(cls, given: Any) -> Any:
         """Take ``vlm:MODEL`` for what it is, so that both ways of naming a model are one run."""
         name, _, model = str(given.get("annotator", "")).partition(":")
-        if name != "vlm" or not model:
+        if name != "vlm" or ":" not in str(given["annotator"]):
             return given
+        if not model.strip():
+            raise ValueError("vlm: names no model: --annotator vlm:MODEL, or vlm alone with --model MODEL")
         if given.get("model", model) != model:
             raise ValueError(f"two models are named, {model!r} and {given['model']!r}: leave out --model")
         return {**given, "annotator": name, "model": model}
@@ -113,7 +115,9 @@ class AnnotateSettings(PerItemSettings):
             raise ValueError(f"--{strange[0].replace('_', '-')} is for --annotator {owner}, not for {self.annotator}")
         if self.classes and self.classes_file is not None:
             raise ValueError("--classes and --classes-file exclude each other: list the classes in the file")
-        if self.between and (not self.agreement or len(self.between) != 2):
+        if "video" in self.kind:
+            raise ValueError("--kind video: a model is shown pictures; mekiki frames takes them out of videos")
+        if self.between and (not self.agreement or len(set(self.between)) != 2 or len(self.between) != 2):
             raise ValueError("--between goes with --agreement and names two annotators: --between A --between B")
         return self
 

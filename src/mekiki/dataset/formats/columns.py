@@ -109,6 +109,8 @@ class Columns:
 def find_columns(table: RowSource, options: ReadOptions, path_names: Sequence[str] = PATH_NAMES) -> Columns:
     """Return what the columns of a table mean.
 
+    A table without a column of paths may name videos, with a frame number or a time: each row is about that frame.
+
     Labels are looked for in this order: ``options.label_column``; columns named like ``options.classes``, if two or
     more are (or the only class is); a column of `LABEL_NAMES`; columns with `FLAG_PREFIX` that hold only `FLAGS`; two
     or more columns without another meaning that hold only `FLAGS`.
@@ -169,6 +171,8 @@ def _path_column(table: RowSource, names: list[str], options: ReadOptions, path_
     if options.path_column is not None:
         return _named_column(table, options.path_column)
     found = next((names.index(name) for name in path_names if name in names), None)
+    if found is None and any(name in names for field in ("frame_index", "time_s") for name in FIELD_NAMES[field]):
+        found = next((names.index(name) for name in FIELD_NAMES["parent_path"] if name in names), None)
     if found is None:
         raise UsageError(
             f"no column of {table.path} is called {path_names[0]} or the like; it has {', '.join(table.columns)}. "
