@@ -56,6 +56,14 @@ def ingest(workspace: Path, *paths: Path | str, **settings: Any) -> RunSummary:
     return run_stage("ingest", workspace, {"paths": [str(path) for path in paths], **settings})
 
 
+def make_photos(workspace: Path, n_photos: int, **exif: str) -> Path:
+    """Ingest photos that lie inside the workspace, so that it can be copied; see `write_photo`."""
+    for number in range(n_photos):
+        write_photo(workspace / "in" / f"{number:02d}.jpg", number, **exif)
+    ingest(workspace, workspace / "in")
+    return workspace
+
+
 def run(stage: str, workspace: Path, **settings: Any) -> RunSummary:
     return run_stage(stage, workspace, settings)
 

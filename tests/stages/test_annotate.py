@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,10 @@ from workspaces import (
     file_hashes,
     ingest,
     labels,
+    make_photos,
     query,
     reasons,
     run,
-    write_photo,
     write_text,
 )
 
@@ -40,25 +39,13 @@ CLASSES = ["fox", "cat"]
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with 12 photos inside, so that it can be copied."""
-    workspace = tmp_path_factory.mktemp("annotate") / "ws"
-    for number in range(12):
-        write_photo(workspace / "in" / f"{number:02d}.jpg", number, make="Secret Camera Maker")
-    ingest(workspace, workspace / "in")
-    return workspace
+    return make_photos(tmp_path_factory.mktemp("annotate") / "ws", 12, make="Secret Camera Maker")
 
 
 @pytest.fixture
 def photos(ingested: Path, tmp_path: Path) -> Path:
     shutil.copytree(ingested, tmp_path / "ws")
     return tmp_path / "ws"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[VlmServer]:
-    with VlmServer() as made:
-        monkeypatch.setenv("OPENAI_BASE_URL", made.url)
-        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-        yield made
 
 
 def annotate(workspace: Path, **settings: Any) -> RunSummary:

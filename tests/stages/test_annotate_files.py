@@ -18,7 +18,7 @@ from mekiki.engine.local import LocalEngine
 from mekiki.errors import DataError, UsageError
 from mekiki.records import RunSummary
 from videos import RECIPES, make_video
-from workspaces import attributes, counts, dump, ingest, labels, query, run, write_photo, write_text
+from workspaces import attributes, counts, dump, ingest, labels, make_photos, query, run, write_photo, write_text
 
 N_PHOTOS = 30
 
@@ -26,10 +26,7 @@ N_PHOTOS = 30
 @pytest.fixture
 def photos(workspace: Path) -> Path:
     """A workspace with 30 photos that nobody has labelled."""
-    for number in range(N_PHOTOS):
-        write_photo(workspace / "in" / f"{number:02d}.jpg", number)
-    ingest(workspace, workspace / "in")
-    return workspace
+    return make_photos(workspace, N_PHOTOS)
 
 
 def table(workspace: Path, name: str, rows: str, header: str = "filepath,label") -> Path:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from vlm_server import VlmServer
-from workspaces import ingest, start_mekiki, write_photo
+from workspaces import make_photos, start_mekiki
 
 pytestmark = pytest.mark.slow
 
@@ -21,19 +20,7 @@ SOON_S = 20
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    workspace = tmp_path / "ws"
-    for number in range(8):
-        write_photo(workspace / "in" / f"{number}.jpg", number)
-    ingest(workspace, workspace / "in")
-    return workspace
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[VlmServer]:
-    with VlmServer() as made:
-        monkeypatch.setenv("OPENAI_BASE_URL", made.url)
-        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-        yield made
+    return make_photos(tmp_path / "ws", 8)
 
 
 def wait_for_calls(server: VlmServer, n_calls: int) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mekiki.errors import BackendError, DataError
 from mekiki.media.images import encode_jpeg, read_image, shrink_image
 from mekiki.records import RunSummary
 from vlm_server import Asked, VlmServer, every
-from workspaces import counts, dump, ingest, labels, mekiki, query, reasons, run, start_mekiki, write_photo
+from workspaces import counts, dump, labels, make_photos, mekiki, query, reasons, run, start_mekiki
 
 N_PHOTOS = 40
 WORDS = ("--classes", "fox", "--classes", "cat", "-q")
@@ -31,25 +31,13 @@ PRICES = {"price_in": 10.0, "price_out": 20.0}
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with 40 photos inside, so that it can be copied."""
-    workspace = tmp_path_factory.mktemp("trouble") / "ws"
-    for number in range(N_PHOTOS):
-        write_photo(workspace / "in" / f"{number:02d}.jpg", number)
-    ingest(workspace, workspace / "in")
-    return workspace
+    return make_photos(tmp_path_factory.mktemp("trouble") / "ws", N_PHOTOS)
 
 
 @pytest.fixture
 def photos(ingested: Path, tmp_path: Path) -> Path:
     shutil.copytree(ingested, tmp_path / "ws")
     return tmp_path / "ws"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[VlmServer]:
-    with VlmServer() as made:
-        monkeypatch.setenv("OPENAI_BASE_URL", made.url)
-        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-        yield made
 
 
 def annotate(workspace: Path, **settings: Any) -> RunSummary:

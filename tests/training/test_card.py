@@ -11,7 +11,16 @@ import pytest
 
 from mekiki.errors import DataError, UnreadableError
 from mekiki.media.preprocessing import Preprocessing
-from mekiki.training.card import CARD_KEY, Calibration, Decisions, ModelCard, check_same_classes, parse_card, read_card
+from mekiki.training.card import (
+    CARD_KEY,
+    Calibration,
+    Decisions,
+    ModelCard,
+    check_model_name,
+    check_same_classes,
+    parse_card,
+    read_card,
+)
 
 
 def card(**values: Any) -> ModelCard:
@@ -124,3 +133,19 @@ def test_models_that_are_joined_have_the_same_classes_in_the_same_order() -> Non
     assert check_same_classes({"x": card(), "y": card()}) == ("a", "b")
     with pytest.raises(DataError, match="'x' and 'y' have other classes, or in another order: a, b; b, a"):
         check_same_classes({"x": card(), "y": card(class_names=("b", "a"))})
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../../x", "a\\b", " a", "a ", "a\nb", "a\x1b[31m"])
+def test_a_name_that_could_be_a_path_or_cannot_be_typed_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no slash, blank end or control character"):
+        check_model_name(name)
+
+
+def test_any_other_name_is_taken() -> None:
+    assert [check_model_name(name) for name in ("resnet50", "秋の モデル", "v1.2 (new)")]
+
+
+def test_a_network_has_preprocessing_and_an_ensemble_says_whom_to_ask() -> None:
+    assert card().own_preprocessing == Preprocessing()
+    with pytest.raises(ValueError, match="is an ensemble: ask its members"):
+        ensemble().own_preprocessing  # noqa: B018

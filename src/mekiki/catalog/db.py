@@ -122,7 +122,7 @@ class Catalog:
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise DataError(f"{path} is no mekiki catalog ({error}): give another workspace with -w FOLDER") from error
-        except BaseException:
+        except BaseException:  # raised again: the file is closed whatever it was
             self._connection.close()
             raise
 
@@ -157,7 +157,7 @@ class Catalog:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield Transaction(self, writer, run_id)
-            except BaseException:
+            except BaseException:  # raised again: Ctrl-C too must leave nothing half written
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
@@ -241,7 +241,7 @@ def migrate(
         for statement in (part for step in steps for part in _statements(step)):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {target}")
-    except BaseException:
+    except BaseException:  # raised again: a file is of one version or the other
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.errors import BackendError, UsageError, unknown_name
-from mekiki.media.preprocessing import Preprocessing, ReadPicture, prepare_each
+from mekiki.media.preprocessing import ReadPicture, prepare_each
 from mekiki.models.base import Prepared
 from mekiki.training.accelerating import Precision
 from mekiki.training.arithmetic import full_float32
@@ -88,8 +88,7 @@ class TorchClassifier:
         self._network = load_network(card, weights, allow_code=allow_code).to(self.device)
         if self._is_cuda:
             self._network = self._network.to(memory_format=torch.channels_last)
-        assert card.preprocessing is not None  # a network's card has one
-        self._preprocessing: Preprocessing = card.preprocessing
+        self._preprocessing = card.own_preprocessing
 
     def prepare(self, read: ReadPicture) -> Prepared:
         """Return a picture as `score` takes it."""

@@ -160,8 +160,7 @@ def load_model(opening: Opening) -> tuple[ModelCard, Mapping[str, Tensor]]:
         raise BackendError(f"no model can be read from {error}") from error
     if card.scores_id:  # one of ours, which takes no facts
         return card, tensors
-    assert card.preprocessing is not None  # a network's card has one
-    known = card.model_copy(update={"preprocessing": _adapted(card.arch, card.preprocessing, facts)})
+    known = card.model_copy(update={"preprocessing": _adapted(card.arch, card.own_preprocessing, facts)})
     return known.model_copy(update={"scores_id": scores_id_of(known, tensors)}), tensors
 
 

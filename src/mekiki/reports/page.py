@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,8 @@ def _environment() -> Environment:
 
 
 def _style(fonts: PageFonts) -> str:
-    environment = _environment()
-    assert environment.loader is not None
-    css = environment.loader.get_source(environment, "style.css")[0].replace("PAGE-FAMILY", f'"{PAGE_FAMILY}"')
+    file = files("mekiki.reports").joinpath("templates", "style.css")
+    css = file.read_text(encoding="utf-8").replace("PAGE-FAMILY", f'"{PAGE_FAMILY}"')
     css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
     return fonts.css + "\n" + re.sub(r"\s*\n\s*", "\n", css).strip()
 

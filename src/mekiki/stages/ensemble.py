@@ -30,7 +30,7 @@ from mekiki.engine.run import Engine, Outcome
 from mekiki.errors import DataError, UsageError
 from mekiki.records import RunSummary
 from mekiki.settings import Field, Positional, Settings
-from mekiki.training.card import check_same_classes
+from mekiki.training.card import ModelName, check_same_classes
 from mekiki.training.derived import Share, save_ensemble, scores_key
 from mekiki.training.origins import SEARCHED_KEY, TEST_PART, Source, as_setting, searched_on
 from mekiki.training.telling import tell_search
@@ -47,7 +47,7 @@ class EnsembleSettings(Settings):
     """Join models into one that states the weighted mean of their scores."""
 
     models: tuple[str, ...] = Positional((), description="two or more models, by name, beginning of id, or file")
-    name: str = Field("ensemble", min_length=1, description="of the new model")
+    name: ModelName = Field("ensemble", description="of the new model")
     method: Literal["mean", "weighted", "greedy"] = Field(
         "mean", description="equal weights, weights searched on --part, or selected one by one"
     )
@@ -85,7 +85,7 @@ def ensemble(catalog: Catalog, settings: EnsembleSettings, engine: Engine) -> Ru
             f"{' and '.join(model.name for model in models)} differ in thresholds only and have the same scores, so "
             "joining them changes nothing: name two different models"
         )
-    ground = None if settings.method == "mean" else _read(catalog, models, settings)
+    ground = None if settings.method == "mean" else _read(catalog, models, settings, settings.method)
 
     def compute(run_id: str) -> Outcome:
         weights = np.full(len(models), 1 / len(models)) if ground is None else ground.search.find()
@@ -141,7 +141,12 @@ def ensemble(catalog: Catalog, settings: EnsembleSettings, engine: Engine) -> Ru
     return summary
 
 
-def _read(catalog: Catalog, models: Sequence[KnownModel], settings: EnsembleSettings) -> _Ground:
+def _read(
+    catalog: Catalog,
+    models: Sequence[KnownModel],
+    settings: EnsembleSettings,
+    method: Literal["weighted", "greedy"],
+) -> _Ground:
     """Return what weights are searched on.
 
     Raises:
@@ -162,13 +167,12 @@ def _read(catalog: Catalog, models: Sequence[KnownModel], settings: EnsembleSett
         )
     table = ScoreTable(catalog, examples)
     scores = [model.card.finish(table.raw(model)) for model in models]
-    assert settings.method != "mean"
     search = Search(
         np.stack(scores),
         examples.truth,
         examples.atoms,
         examples.class_names,
-        settings.method,
+        method,
         settings.objective,
         settings.seed,
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,6 @@ from mekiki.engine.run import Engine, Outcome, run_folder
 from mekiki.errors import DataError, InterruptedRunError, UsageError
 from mekiki.intake.files import unchanged_path
 from mekiki.media.images import read_image
-from mekiki.media.preprocessing import Preprocessing
 from mekiki.models.classify_torch import torch_device
 from mekiki.records import Failure, Image, Item, RunSummary
 from mekiki.settings import Field, SpeedOnly, result_values
@@ -163,7 +162,7 @@ def train(catalog: Catalog, settings: TrainSettings, engine: Engine) -> RunSumma
 def _compute(catalog: Catalog, task: Task, run_id: str) -> Outcome:
     """Read all pictures, train on those that can be read, and write the model's file."""
     settings, examples, folder = task.settings, task.examples, task.folder
-    how = cast(Preprocessing, task.card.preprocessing)
+    how = task.card.own_preprocessing
     pictures = Pictures(ReadItem(examples.items, how.at_least_px), how, settings.cache_gb)
     with InterruptFlag() as interrupt:
         failures = _read(task, pictures, lambda: interrupt.is_set)

@@ -27,6 +27,7 @@ from mekiki.metrics.intervals import Resampling
 from mekiki.metrics.thresholds import TuneOptions
 from mekiki.records import RunSummary
 from mekiki.settings import Field, Positional, Settings
+from mekiki.training.card import ModelName
 from mekiki.training.deciding import DecisionPlan, tune_card
 from mekiki.training.derived import save_derived
 from mekiki.training.origins import TEST_PART
@@ -57,7 +58,7 @@ class TuneSettings(Settings):
         "none", description="make scores probabilities first; takes the place of the model's own calibration"
     )
     split: str | None = Field(None, description="whose parts (default: the split that the model was trained on)")
-    name: str | None = Field(None, min_length=1, description="of the new model (default: MODEL-tuned)")
+    name: ModelName | None = Field(None, description="of the new model (default: MODEL-tuned)")
     resamples: int = Field(2000, ge=100, description="draws of atoms for intervals")
     seed: int = Field(0, ge=0, description="of folds and draws")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from mekiki.errors import BackendError, UnreadableError, UsageError
-from mekiki.media.preprocessing import Preprocessing
 from mekiki.training.arithmetic import full_float32
 from mekiki.training.backbones import BackboneSpec
 from mekiki.training.card import ModelCard
@@ -89,7 +88,7 @@ def measure_as_it_is(
     except UnreadableError as error:
         raise BackendError(str(error)) from error
     spec = BackboneSpec(card.arch, len(card.class_names), card.arch_options)
-    check_output(network, spec, cast(Preprocessing, card.preprocessing).crop_hw)
+    check_output(network, spec, card.own_preprocessing.crop_hw)
     found, known = [], []
     with torch.inference_mode(), full_float32():
         for batch in batches:

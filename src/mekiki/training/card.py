@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pydantic
@@ -20,6 +20,21 @@ CARD_KEY = "mekiki"
 
 MAX_HEADER_BYTES = 100_000_000
 DEFAULT_THRESHOLD = 0.5
+
+
+def check_model_name(name: str) -> str:
+    """Return a model's name as it is, or refuse what could be taken for a path or not be typed.
+
+    Raises:
+        ValueError: If it is empty, has a slash or a blank end, or a character that cannot be seen.
+    """
+    if not name or "/" in name or "\\" in name or name != name.strip() or not name.isprintable():
+        raise ValueError(f"a model's name must have no slash, blank end or control character, got {name!r}")
+    return name
+
+
+ModelName = Annotated[str, pydantic.AfterValidator(check_model_name)]
+"""What a user may call a new model."""
 
 
 class _Part(pydantic.BaseModel):
@@ -103,6 +118,17 @@ class ModelCard(_Part):
         if any(member.class_names != self.class_names for member in self.members):
             raise ValueError("an ensemble's members have its classes, in its order")
         return self
+
+    @property
+    def own_preprocessing(self) -> Preprocessing:
+        """A network's preprocessing.
+
+        Raises:
+            ValueError: For an ensemble, whose members have theirs.
+        """
+        if self.preprocessing is None:
+            raise ValueError(f"{self.name!r} is an ensemble: ask its members for their preprocessing")
+        return self.preprocessing
 
     def to_json(self) -> str:
         """Return the card as it stands in the file."""

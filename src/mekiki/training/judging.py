@@ -127,9 +127,8 @@ def judge(candidates: Sequence[Candidate], question: Question) -> Verdict:
     }
     choices = {one.name: _choice(one, measured[one.name], question) for one in candidates}
     singles = [one.name for one in candidates if one.card.kind == "network"]
-    best_single = _best(singles, choices)
+    best_single = _best(singles, choices) if singles else None
     best_overall = _best([one.name for one in candidates], choices)
-    assert best_overall is not None
     base = question.against or best_single or best_overall
     by_name = {one.name: one for one in candidates}
     others = [name for name in by_name if name != base]
@@ -265,10 +264,10 @@ def _choice(one: Candidate, measured: Mapping[str, Metrics], question: Question)
     return Choice(honest["value"], True, tuple(one for one in flattered_by if one != cured))
 
 
-def _best(names: Sequence[str], choices: Mapping[str, Choice]) -> str | None:
-    """Return the name with the highest figure, of equal ones the first; None without a name."""
+def _best(names: Sequence[str], choices: Mapping[str, Choice]) -> str:
+    """Return the name with the highest figure, of equal ones the first; there is one name or more."""
     values = {name: -math.inf if choices[name].value is None else float(choices[name].value or 0.0) for name in names}
-    return max(names, key=lambda name: values[name], default=None)
+    return max(names, key=lambda name: values[name])
 
 
 def _comparison(first: Candidate, second: Candidate, question: Question) -> dict[str, Any]:

@@ -34,10 +34,9 @@ def distinct_preprocessings(card: ModelCard) -> tuple[list[Preprocessing], list[
     In the order in which the networks first want them: the order of a prepared picture's arrays, and of the inputs of
     an exported graph.
     """
-    wanted = [member.preprocessing for member in card.members] if card.kind == "ensemble" else [card.preprocessing]
+    wanted = [network.own_preprocessing for network in card.members or (card,)]
     distinct: list[Preprocessing] = []
     for one in wanted:
-        assert one is not None  # a network's card has one
         if one not in distinct:
             distinct.append(one)
-    return distinct, [distinct.index(one) for one in wanted if one is not None]
+    return distinct, [distinct.index(one) for one in wanted]

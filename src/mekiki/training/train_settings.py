@@ -12,6 +12,7 @@ from mekiki.media.preprocessing import Interpolation, Preprocessing
 from mekiki.settings import Field, Input, Settings, SpeedOnly
 from mekiki.training.accelerating import Precision
 from mekiki.training.backbones import BackboneSpec, default_preprocessing
+from mekiki.training.card import ModelName
 from mekiki.training.normalisations import NORMALISATIONS, Channels
 from mekiki.training.optimising import BestBy, FitOptions
 from mekiki.training.picture_size import fit_to_size
@@ -37,7 +38,7 @@ OF_LEARNING = OF_ALL_LAYERS | {
 class NetworkSettings(Settings):
     """Which network, what it starts from, and how pictures become its input."""
 
-    name: str | None = Field(None, min_length=1, description="what to call the model (default: the backbone's name)")
+    name: ModelName | None = Field(None, description="what to call the model (default: the backbone's name)")
     arch: str = Field(
         "resnet18", description="resnet18 to 152, efficientnet_v2_s, small-cnn, a timm model, or python:FILE:CLASS"
     )
@@ -74,13 +75,6 @@ class NetworkSettings(Settings):
         if self.std is not None and min(self.std) <= 0:
             raise ValueError(f"std must be above 0, got {self.std}")
         return self
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str | None) -> str | None:
-        if name is not None and ("/" in name or "\\" in name or name != name.strip() or not name.isprintable()):
-            raise ValueError(f"a model's name must have no slash, blank end or control character, got {name!r}")
-        return name
 
     @model_validator(mode="after")
     def _check_start(self) -> NetworkSettings:
