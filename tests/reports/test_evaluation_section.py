@@ -212,3 +212,16 @@ def test_metrics_without_their_optional_parts_still_make_a_page() -> None:
 
     assert tables_of(section)["m on test"].rows[0][0] == "cat"
     assert not [block for block in blocks_of(section) if isinstance(block, (Figure, Matrix))]
+
+
+def test_a_member_that_was_tuned_too_stands_once_as_it_is_in_the_ensemble() -> None:
+    members = [one["name"] for one in ensemble()["members"]]
+    content = evaluation()
+    tuned = {**content["models"][0], "name": f"{members[0]}-tuned"}
+    both = {**content, "models": [*content["models"], tuned]}
+
+    section = evaluation_section(both, [ensemble()], {tuned["name"]: members[0]})
+
+    names = [row[0] for row in tables_of(section)["The ensemble and its members"].rows]
+    assert tuned["name"] not in names
+    assert names.count(members[0]) == 1

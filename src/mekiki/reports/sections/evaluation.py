@@ -130,14 +130,19 @@ def _how_weighted(ensemble: Mapping[str, Any]) -> str:
 def _ensemble_table(
     ensemble: Mapping[str, Any], evaluation: Mapping[str, Any], parents: Mapping[str, str], part: str
 ) -> Table | None:
-    """Return the ensemble and its members, each under every name it was evaluated by; None if it was not at all."""
+    """Return the ensemble and its members; None if the ensemble was not evaluated.
+
+    The ensemble stands under every name it was evaluated by, since it may have been tuned. A member stands as it is in
+    the ensemble, under a tuned name only if it was not evaluated under its own.
+    """
     whole = _under_any_name(evaluation, ensemble["model"], parents)
     if not whole:
         return None
     weighted: list[tuple[Mapping[str, Any], float | None]] = [(model, None) for model in whole]
     dropped = [{"name": name, "weight": 0.0} for name in ensemble.get("dropped") or ()]
     for member in [*(ensemble.get("members") or ()), *dropped]:
-        known = _under_any_name(evaluation, member["name"], parents) or [{"name": member["name"]}]
+        known = _under_any_name(evaluation, member["name"], {}) or _under_any_name(evaluation, member["name"], parents)
+        known = known or [{"name": member["name"]}]
         weighted += [(model, member["weight"]) for model in known]
     base, metric, versus = _versus(evaluation, part)
     columns = [
