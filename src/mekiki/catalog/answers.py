@@ -97,12 +97,6 @@ class AnswerStore:
             self._connection.execute("DELETE FROM answers WHERE key = ?", (row,))
 
 
-def answered_keys(catalog: Catalog) -> set[str]:
-    """Return the keys of all questions that some answer came for."""
-    rows = catalog.rows("SELECT key FROM answers WHERE answer <> ?", (NO_ANSWER,))
-    return {row[0].rpartition(".")[0] for row in rows}
-
-
 def iter_answers(catalog: Catalog) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every answer with the key of its question, the newest of a key last."""
     sql = "SELECT key, answer FROM answers WHERE answer <> ? ORDER BY received_at"

@@ -58,11 +58,6 @@ def searched_on(card: ModelCard) -> tuple[Source, ...]:
     return _recorded(card, SEARCHED_KEY)
 
 
-def found_on(card: ModelCard) -> tuple[Source, ...]:
-    """Return all that thresholds, calibrations and an ensemble's weights were found on."""
-    return _unique((*tuned_on(card), *calibrated_on(card), *searched_on(card)))
-
-
 def origins_of(weights: Path) -> tuple[tuple[Source, ...], tuple[str, ...]]:
     """Return what a file of weights was trained on, and its id if it is a model of ours; of others nobody knows."""
     try:
