@@ -17,8 +17,10 @@ from mekiki.catalog.filesystem import is_network_folder
 from mekiki.catalog.writers import ENGINE_TABLES, WRITERS
 from mekiki.errors import DataError, UsageError
 
-SCHEMA_VERSION = 1
-MIGRATIONS: Mapping[int, str] = {}
+SCHEMA_VERSION = 2
+MIGRATIONS: Mapping[int, str] = {
+    2: "CREATE UNIQUE INDEX vectors_by_place ON vectors (run_id, segment, row);",
+}
 """Version to the SQL that brings a file from the version before to it."""
 
 DATABASE_NAME = "mekiki.db"

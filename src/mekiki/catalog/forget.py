@@ -7,6 +7,7 @@ from pathlib import Path
 from mekiki.catalog.answers import forget_answers
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.runs import Run
+from mekiki.catalog.vectors import segments_of, wipe_vectors
 
 RUN_TABLES = (
     "groups",
@@ -55,7 +56,7 @@ def forget_run(catalog: Catalog, run: Run) -> tuple[int, list[Path]]:
     """
     only = "SELECT item_id FROM made WHERE run_id = ? AND item_id NOT IN (SELECT item_id FROM made WHERE run_id <> ?)"
     orphans = [row[0] for row in catalog.rows(only, (run.run_id, run.run_id))]
-    paths = _files(catalog, "run_id", run.run_id)
+    paths = [*_files(catalog, "run_id", run.run_id), *segments_of(catalog, run.run_id)]
     n_rows = 0
     for item_id in orphans:
         n_deleted, more = forget_item(catalog, item_id)
@@ -83,6 +84,7 @@ def forget_item(catalog: Catalog, item_id: str) -> tuple[int, list[Path]]:
     own = catalog.value("SELECT path FROM items WHERE item_id = ?", (item_id,))
     if own:
         paths.append(catalog.locate(own))
+    wipe_vectors(catalog, item_id)
     sources = [row[0] for row in catalog.rows("SELECT path FROM sources WHERE item_id = ?", (item_id,))]
     with catalog.transaction("forget") as transaction:
         for table in (*ITEM_TABLES, "items"):

@@ -110,6 +110,7 @@ CREATE TABLE vectors (
     row          INTEGER NOT NULL,
     PRIMARY KEY (run_id, item_id)
 ) WITHOUT ROWID;
+CREATE UNIQUE INDEX vectors_by_place ON vectors (run_id, segment, row);
 
 CREATE TABLE labels (
     run_id       TEXT NOT NULL,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mekiki.media.preprocessing import ReadPicture
 from mekiki.records import Image
 from mekiki.training.card import ModelCard
+from mekiki.training.vector_space import VectorSpace
 
 Prepared = tuple[NDArray[np.float32], ...]
 """One picture as a classifier's networks want it: ``(3, H, W)`` each, one per different preprocessing."""
@@ -30,6 +31,38 @@ class Classifier(Protocol):
 
     def score(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         """Return ``(N, C)`` scores in [0, 1], not calibrated; how pictures are batched changes nothing beyond 1e-4."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns pictures into vectors that lie near each other where the pictures are alike."""
+
+    space: VectorSpace
+    """What its vectors are."""
+
+    device: str
+    """What it runs on, in words: ``cpu (openvino int8)``."""
+
+    precision: str
+    """Of its arithmetic: ``fp32``, ``bf16`` or ``int8``."""
+
+    def prepare(self, read: ReadPicture) -> Image:
+        """Return a picture as `embed` takes it: RGB uint8, resized and cropped; runs in several threads at once."""
+        ...
+
+    def embed(self, batch: Sequence[Image]) -> NDArray[np.float32]:
+        """Return ``(N, D)`` vectors as the model gives them, not scaled to unit length; no pictures give ``(0, D)``."""
+        ...
+
+
+class TextEmbedder(Protocol):
+    """Turns words into vectors that lie near those of pictures which the words describe."""
+
+    space: VectorSpace
+    """That of the pictures."""
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return ``(N, D)`` vectors, not scaled to unit length; no texts give ``(0, D)``."""
         ...
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mekiki.errors import DataError, UnreadableError
 from mekiki.media.preprocessing import Preprocessing
 from mekiki.metrics.calibration import apply_isotonic, apply_temperatures
+from mekiki.training.vector_space import VectorSpace
 
 CARD_KEY = "mekiki"
 """Key of the card in a safetensors header's metadata, and in an ONNX file's ``metadata_props``."""
@@ -71,7 +72,8 @@ class ModelCard(_Part):
         arch_options: Keyword arguments with which the backbone was made.
         source_code: Of a ``python:FILE:CLASS`` backbone: the file's text, for the record; it is never run from here.
         class_names: In the order of the scores.
-        preprocessing: Of a network.
+        preprocessing: Of a network that looks at pixels.
+        vectors: Of a network that looks at vectors, called a head: which, and what is done to them first.
         activation: What turns a network's outputs into scores: ``sigmoid`` for each class alone, ``softmax`` over all.
         members: Of an ensemble.
         weights: Of an ensemble: one per member, adding up to 1.
@@ -93,6 +95,7 @@ class ModelCard(_Part):
     source_code: str = ""
     class_names: tuple[str, ...]
     preprocessing: Preprocessing | None = None
+    vectors: VectorSpace | None = None
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
     members: tuple[ModelCard, ...] = ()
     weights: tuple[float, ...] = ()
@@ -111,8 +114,8 @@ class ModelCard(_Part):
             raise ValueError(f"class_names must be one or more different names, got {self.class_names}")
         if self.thresholds is not None and len(self.thresholds) != len(self.class_names):
             raise ValueError(f"thresholds must be {len(self.class_names)}, got {len(self.thresholds)}")
-        if self.kind == "network" and (self.preprocessing is None or self.members):
-            raise ValueError("a network has preprocessing and no members")
+        if self.kind == "network" and ((self.preprocessing is None) == (self.vectors is None) or self.members):
+            raise ValueError("a network has preprocessing or vectors, and no members")
         if self.kind == "ensemble" and (len(self.members) != len(self.weights) or not self.members):
             raise ValueError("an ensemble has members, with one weight each")
         if any(member.class_names != self.class_names for member in self.members):
@@ -120,12 +123,21 @@ class ModelCard(_Part):
         return self
 
     @property
+    def is_head(self) -> bool:
+        """Whether it is a network that looks at vectors."""
+        return self.vectors is not None
+
+    @property
     def own_preprocessing(self) -> Preprocessing:
-        """A network's preprocessing.
+        """A network's preprocessing; of a head, its embedder's.
 
         Raises:
-            ValueError: For an ensemble, whose members have theirs.
+            ValueError: For an ensemble, whose members have theirs, and a head whose embedder nobody knows.
         """
+        if self.vectors is not None and self.vectors.preprocessing is not None:
+            return self.vectors.preprocessing
+        if self.vectors is not None:
+            raise ValueError(f"{self.name!r} is a head on vectors of {self.vectors}: nobody knows their pictures")
         if self.preprocessing is None:
             raise ValueError(f"{self.name!r} is an ensemble: ask its members for their preprocessing")
         return self.preprocessing

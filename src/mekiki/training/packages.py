@@ -1,4 +1,4 @@
-"""The packages of the extra ``train``, imported when they are first needed."""
+"""The packages of the extras ``train`` and ``clip``, imported when they are first needed."""
 
 from __future__ import annotations
 
@@ -66,3 +66,32 @@ def import_safetensors() -> Any:
     except ImportError as error:
         raise MissingExtraError("safetensors", "train") from error
     return safetensors.torch
+
+
+def import_open_clip() -> Any:
+    """Return open_clip, which imports torchvision and timm.
+
+    Raises:
+        MissingExtraError: If it or what it is built on is not installed.
+    """
+    import_torchvision()
+    try:
+        import open_clip
+    except ImportError as error:
+        raise MissingExtraError("open_clip_torch", "clip") from error
+    return open_clip
+
+
+def import_transformers() -> Any:
+    """Return transformers, without its reports on how it is used.
+
+    Raises:
+        MissingExtraError: If it or what it is built on is not installed.
+    """
+    import_torchvision()
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtraError("transformers", "clip") from error
+    return transformers

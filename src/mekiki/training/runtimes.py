@@ -60,3 +60,17 @@ def import_openvino() -> Any:
     except ImportError as error:
         raise MissingExtraError("openvino", "openvino") from error
     return openvino
+
+
+def import_nncf() -> Any:
+    """Return NNCF, which makes 8-bit models for OpenVINO, silenced as OpenVINO is.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    import_openvino()
+    try:
+        import nncf
+    except ImportError as error:
+        raise MissingExtraError("nncf", "openvino") from error
+    return nncf
