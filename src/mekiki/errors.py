@@ -76,6 +76,9 @@ class MissingExtraError(BackendError):
         self.package = package
         self.extra = extra
 
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.package, self.extra)
+
 
 class InterruptedRunError(MekikiError):
     """The user stopped a run; what is finished is kept and the same command goes on."""

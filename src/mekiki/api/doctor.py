@@ -25,6 +25,11 @@ EXTRAS = {
     "onnx": ("onnxruntime", "models as ONNX, and prediction from them"),
     "openvino": ("openvino", "faster prediction on a CPU"),
     "vlm": ("openai", "labels from a vision-language model"),
+    "clip": ("open_clip_torch", "vectors of pictures and texts from CLIP models"),
+    "search": ("faiss-cpu", "quick search among many vectors"),
+    "tune": ("optuna", "train --search"),
+    "keras": ("h5py", "heads in .keras files"),
+    "ray": ("ray", "--engine ray: workers on this machine or a cluster"),
     "wandb": ("wandb", "train --wandb"),
 }
 SECRETS = ("OPENAI_API_KEY", "HF_TOKEN")

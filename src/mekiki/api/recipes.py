@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mekiki.api.verbs import run_stage, settings_class
-from mekiki.engine.run import Progress
+from mekiki.engine.run import Engine, Progress
 from mekiki.errors import DataError, UsageError, unknown_name
 from mekiki.records import RunSummary
 from mekiki.settings import parse_settings
@@ -178,6 +178,7 @@ def iter_recipe(
     *,
     progress: Progress | None = None,
     dry_run: bool = False,
+    engine: Engine | None = None,
 ) -> Iterator[RunSummary]:
     """Run a recipe and yield each step's summary as it finishes; see `run_recipe`."""
     is_waiting = False  # in a dry run: for what a step above would have written
@@ -186,7 +187,7 @@ def iter_recipe(
         _check_lists(step.values.get("paths"))
     for step in planned:
         try:
-            summary = run_stage(step.stage, workspace, step.values, progress=progress, dry_run=dry_run)
+            summary = run_stage(step.stage, workspace, step.values, progress=progress, dry_run=dry_run, engine=engine)
         except (DataError, UsageError):
             if not is_waiting:
                 raise
@@ -204,16 +205,23 @@ def _would_write(summary: RunSummary) -> bool:
     return "dry_run" in summary.extra and summary.extra.get("n_todo") != 0
 
 
-def run_recipe(recipe: str | Path, workspace: Path | str, options: RecipeOptions | None = None) -> list[RunSummary]:
+def run_recipe(
+    recipe: str | Path,
+    workspace: Path | str,
+    options: RecipeOptions | None = None,
+    *,
+    engine: Engine | None = None,
+) -> list[RunSummary]:
     """Run a recipe on a workspace and return what each step did, as far as the first that says no.
 
     Args:
         recipe: A file, or the name of a recipe that comes with mekiki.
         workspace: The folder; made if it does not exist.
         options: Inputs, changed settings, and steps to leave out.
+        engine: Where the work runs; this process by default.
 
     Raises:
         UsageError: If anything in the recipe or the options is wrong; nothing has run then.
         MekikiError: What a step raises; the steps before it have been done and are kept.
     """
-    return list(iter_recipe(recipe, workspace, options))
+    return list(iter_recipe(recipe, workspace, options, engine=engine))

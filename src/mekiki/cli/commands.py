@@ -33,7 +33,7 @@ def run_command(words: Sequence[str]) -> int:
     changes = dict(parse_change(word) for word in values.changes)
     options = RecipeOptions(values.paths, changes, values.skip, values.start, values.allow_code)
     shown = Shown(is_json=values.json, is_quiet=values.quiet, is_verbose=values.verbose, is_dry_run=values.dry_run)
-    return run_and_show(values.recipe, values.workspace, options, shown)
+    return run_and_show(values.recipe, values.workspace, options, shown, values.engine)
 
 
 def demo_command(words: Sequence[str]) -> int:
@@ -50,13 +50,13 @@ def demo_command(words: Sequence[str]) -> int:
 
     shown = Shown(is_json=values.json, is_quiet=values.quiet, is_verbose=values.verbose, is_dry_run=False)
     sizes = {name: n for name, n in (("n_clips", values.clips), ("n_stills", values.stills)) if n is not None}
-    return run_demo(values.recipe, values.folder, {"seed": values.seed, **sizes}, shown)
+    return run_demo(values.recipe, values.folder, {"seed": values.seed, **sizes}, shown, values.engine)
 
 
 def status_command(words: Sequence[str]) -> int:
     """Count what is in a workspace."""
     parser = Parser("mekiki status", "Count what is in a workspace.")
-    add_common_flags(parser, has_dry_run=False)
+    add_common_flags(parser, has_dry_run=False, has_engine=False)
     values = parser.parse(words)
     from mekiki.api.workspace import failures, status
 
@@ -77,7 +77,7 @@ def list_command(words: Sequence[str]) -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        metavar="recipes|formats|stages|annotators|backbones|runtimes",
+        metavar="recipes|formats|stages|annotators|embedders|backbones|runtimes",
         help="what to list; all by default",
     )
     parser.add_argument("--copy", type=Path, metavar="FOLDER", help="copy the shipped recipes and example lists there")
@@ -122,7 +122,7 @@ def forget_command(words: Sequence[str]) -> int:
     """Delete a run or an item."""
     parser = Parser("mekiki forget", "Delete a run, or an item with all that was made from it. Your files are kept.")
     parser.add_argument("name", metavar="RUN|ITEM", help="the beginning of an id, or the path of an ingested file")
-    add_common_flags(parser, has_dry_run=False)
+    add_common_flags(parser, has_dry_run=False, has_engine=False)
     values = parser.parse(words)
     from mekiki.api.workspace import forget
 

@@ -12,7 +12,7 @@ from mekiki.settings import Flag, Settings, flags_of
 
 DEFAULT_WORKSPACE = "./workspace"
 
-_SHORT = {"output": ("-o",)}
+_SHORT = {"output": ("-o",), "k": ("-k",)}
 """Settings whose flags have a short form too."""
 
 
@@ -46,7 +46,9 @@ class Parser(argparse.ArgumentParser):
         return values
 
 
-def add_common_flags(parser: argparse.ArgumentParser, *, has_dry_run: bool = True, has_workspace: bool = True) -> None:
+def add_common_flags(
+    parser: argparse.ArgumentParser, *, has_dry_run: bool = True, has_workspace: bool = True, has_engine: bool = True
+) -> None:
     """Add the flags that belong to the command line and not to any stage."""
     common = parser.add_argument_group("common flags")
     if has_workspace:
@@ -60,6 +62,14 @@ def add_common_flags(parser: argparse.ArgumentParser, *, has_dry_run: bool = Tru
     common.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     common.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     common.add_argument("-v", "--verbose", action="store_true", help="list every failed item")
+    if has_engine:
+        common.add_argument(
+            "--engine",
+            metavar="local|ray",
+            default="local",
+            help="where items are worked on: local, this process; ray, workers of Ray on this machine, or on the "
+            "cluster of $RAY_ADDRESS (default: local)",
+        )
     if has_dry_run:
         common.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
 

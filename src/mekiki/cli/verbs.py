@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mekiki.api.engines import open_engine
 from mekiki.api.verbs import run_stage, settings_class
 from mekiki.cli.flags import Parser, add_common_flags, add_setting_flags, setting_values
 from mekiki.cli.help import VERBS
@@ -14,7 +15,7 @@ from mekiki.cli.progress import choose_progress
 from mekiki.cli.show import print_json, summary_lines
 from mekiki.errors import printable
 from mekiki.records import RunSummary
-from mekiki.settings import Settings
+from mekiki.settings import PerItemSettings, Settings
 
 SOME_FAILED, REFUSED = 3, 4
 
@@ -24,15 +25,19 @@ def run_verb(verb: str, words: Sequence[str]) -> int:
     settings = settings_class(verb)
     parser = Parser(f"mekiki {verb}", (settings.__doc__ or VERBS[verb]).strip())
     add_setting_flags(parser, settings)
-    add_common_flags(parser)
+    has_engine = issubclass(settings, PerItemSettings)
+    add_common_flags(parser, has_engine=has_engine)
     values = parser.parse(words)
-    summary = run_stage(
-        verb,
-        values.workspace,
-        _allowing_code(setting_values(values, settings), settings),
-        progress=choose_progress(is_quiet=values.quiet),
-        dry_run=values.dry_run,
-    )
+    progress = choose_progress(is_quiet=values.quiet)
+    with open_engine(values.engine if has_engine else "local", progress, dry_run=values.dry_run) as engine:
+        summary = run_stage(
+            verb,
+            values.workspace,
+            _allowing_code(setting_values(values, settings), settings),
+            progress=progress,
+            dry_run=values.dry_run,
+            engine=engine,
+        )
     if values.json:
         print_json(summary.to_json())
     else:

@@ -46,8 +46,8 @@ class ReadAhead(Generic[ItemT]):
     """Loads items in threads and hands the pieces over in the order in which they become ready.
 
     Pieces of one item come in order and end with its end. At most ``n_threads`` + ``n_ahead`` pieces are in memory
-    and at most ``2 * n_threads`` items are begun, however many there are. The items are drawn from in the calling
-    thread, so that they may come from the catalog.
+    and ``n_threads`` items are open, however many there are. The items are drawn from in the calling thread, so that
+    they may come from the catalog; so many ahead that threads have enough to do while that thread computes.
 
     Args:
         load: Reads one item.
@@ -60,13 +60,17 @@ class ReadAhead(Generic[ItemT]):
         self._tasks: queue.Queue[ItemT | None] = queue.Queue()
         self._pieces: queue.Queue[Piece[ItemT]] = queue.Queue(maxsize=max(1, n_ahead))
         self._stop = threading.Event()
-        self._max_begun = 2 * n_threads
+        self._max_begun = 2 * n_threads + n_ahead
         self._threads = [threading.Thread(target=self._read, daemon=True) for _ in range(n_threads)]
 
     def pieces(self, items: Iterator[ItemT], should_stop: Callable[[], bool]) -> Iterator[Piece[ItemT]]:
-        """Yield the pieces of all items, or fewer when told to stop, also while nothing comes. Call `close` then."""
+        """Yield the pieces of all items, or fewer when told to stop, also while nothing comes.
+
+        After the end, it may be called again with more items. Call `close` then.
+        """
         for thread in self._threads:
-            thread.start()
+            if thread.ident is None:
+                thread.start()
         n_begun = 0
         while not should_stop():
             while n_begun < self._max_begun:

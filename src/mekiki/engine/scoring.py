@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.catalog.db import PAGE_ROWS, Catalog, Transaction
-from mekiki.catalog.items import select_items
+from mekiki.catalog.items import select_pictures
 from mekiki.catalog.predictions import write_predictions
 from mekiki.catalog.score_pages import run_of_identity, scores_of
 from mekiki.errors import UnreadableError
@@ -26,7 +26,7 @@ from mekiki.metrics.ensembles import combine
 from mekiki.models.base import Classifier, Prepared
 from mekiki.models.classify import open_classifier
 from mekiki.models.opening import Opening, scores_identity
-from mekiki.records import PICTURE_KINDS, Item, Loaded, Result
+from mekiki.records import Item, Loaded, Result
 from mekiki.training.card import ModelCard
 
 
@@ -40,6 +40,7 @@ class Ready:
         prepared: For the networks; None if it has scores already.
         scores: ``(C,)`` float32, raw.
         damage: What was lost of a clip; then there is nothing else.
+        is_joined: Whether the scores were made of stored ones.
     """
 
     path: Path | None
@@ -47,6 +48,7 @@ class Ready:
     prepared: Prepared | None = None
     scores: NDArray[np.float32] | None = None
     damage: Damage | None = None
+    is_joined: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +80,7 @@ class StoredPictures:
 
     def __init__(self, catalog: Catalog, card: ModelCard, opening: Opening) -> None:
         self._catalog = catalog
-        self._items = select_items(catalog, PICTURE_KINDS)
+        self._items = select_pictures(catalog, "mekiki train --head mlp makes a model that looks at vectors")
         self._card = card
         members = () if opening.is_onnx else card.members  # a graph need not be what its card says of its members
         runs = [run_of_identity(catalog, scores_identity(member, opening)) for member in members]
@@ -168,7 +170,7 @@ class StoredWork(ScoreWork):
     def load(self, picture: StoredPicture) -> Iterator[Loaded]:
         """Read and prepare a picture, unless its scores are known."""
         if picture.scores is not None:
-            yield Loaded(picture.item_id, Ready(picture.path, picture.item_id, scores=picture.scores))
+            yield Loaded(picture.item_id, Ready(picture.path, picture.item_id, scores=picture.scores, is_joined=True))
             return
         classifier = self.classifier()
         path = unchanged_path(picture.item)  # what was ingested although its end is missing is taken as far as it goes
@@ -178,10 +180,10 @@ class StoredWork(ScoreWork):
         )
         yield Loaded(picture.item_id, Ready(picture.path, picture.item_id, prepared))
 
-    def compute(self, loaded: list[Loaded]) -> list[Result | UnreadableError]:
-        """Score what has no scores yet, in one batch."""
-        self.n_joined += sum(one.content.scores is not None for one in loaded)
-        return super().compute(loaded)
+    def write(self, transaction: Transaction, results: list[Result]) -> int:
+        """Write the scores, and count those that were made of stored ones."""
+        self.n_joined += sum(one.content.is_joined for one in results)
+        return super().write(transaction, results)
 
 
 class FileWork(ScoreWork):

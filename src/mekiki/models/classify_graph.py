@@ -42,9 +42,14 @@ def read_onnx_card(path: Path) -> ModelCard:
     found = {one.key: one.value for one in graph.metadata_props}
     if CARD_KEY not in found:
         raise UnreadableError(path, "an ONNX file, but none that mekiki exported: it has no card")
-    if any(one.data_location == onnx.TensorProto.EXTERNAL for one in _tensors(graph)):
+    if has_external_data(graph):
         raise UnreadableError(path, "an ONNX file whose weights lie in other files: save it again as one whole file")
     return parse_card(found[CARD_KEY], path)
+
+
+def has_external_data(graph: Any) -> bool:
+    """Return whether some of a graph's weights lie in other files."""
+    return any(one.data_location == import_onnx().TensorProto.EXTERNAL for one in _tensors(graph))
 
 
 def _tensors(message: Any) -> Iterator[Any]:
@@ -59,8 +64,10 @@ def _tensors(message: Any) -> Iterator[Any]:
 
 
 def n_usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may compute on; ``OMP_NUM_THREADS`` limits them, as it does PyTorch's."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(n_cores, int(limit)) if limit.isdecimal() and int(limit) else n_cores
 
 
 class GraphClassifier(ABC):
