@@ -19,7 +19,7 @@ from sklearn.neighbors import BallTree
 
 from mekiki.dataset.duplicates import MAX_DISTANCE, find_near_duplicates, group_pairs, nearest_across
 from mekiki.dataset.hashes import FLAT_CONTRAST, Thumbs, hash_thumbs, inner_contrast
-from mekiki.neighbours import Hashes, iter_hamming_pairs
+from mekiki.neighbours.hamming import Hashes, iter_hamming_pairs
 
 N_PICTURES = 100_000
 N_PLANTED = 2_500

@@ -28,7 +28,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mekiki.dataset.hashes import Layouts, Thumbs, check_thumbs, compare_layouts, mirror_layouts, thumbs_to_layouts
-from mekiki.neighbours import Hashes, Rows, iter_hamming_pairs, nearest_hamming
+from mekiki.neighbours.hamming import Hashes, Rows, iter_hamming_pairs, nearest_hamming
 
 MAX_DISTANCE = 10
 """Bits. Re-encoding, resizing and mirroring moved the hash by 8 at most (pictures from 64 px)."""

@@ -1,7 +1,6 @@
-"""Exact neighbours by brute force in blocks: nothing is approximated and memory does not grow with the square.
+"""Neighbours among hashes, exactly and in blocks: memory does not grow with the square.
 
-Letters: Q queries, T targets, D dimensions, k neighbours. Hashes are ``uint64`` whose 64 bits are compared one by one
-(Hamming distance, 0 to 64); vectors are float32.
+Letters: Q queries, T targets. Hashes are ``uint64`` whose 64 bits are compared one by one (Hamming distance, 0 to 64).
 
 Why no index: a radius of 10 of 64 bits is too wide for multi-index hashing. Four bands of 16 bits need 137 probes each;
 for 100,000 random hashes that took as long as XOR and count, which pass over a thousand million pairs per second and
@@ -24,7 +23,6 @@ Rows = NDArray[np.int64]
 
 _TILE_QUERIES, _TILE_TARGETS = 32, 4096  # one tile of XOR results is 1 MiB and stays in the processor's cache
 _MAX_YIELD = 1 << 18
-_BLOCK_QUERIES, _BLOCK_VECTORS = 256, 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +32,6 @@ class HammingPairs:
     query_rows: Rows
     target_rows: Rows
     distances: NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """The k best targets of every query, best first; ``(Q, k)`` each."""
-
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
 
 
 def iter_hamming_pairs(
@@ -143,63 +133,6 @@ def nearest_hamming(queries: Hashes, targets: Hashes) -> tuple[int, int, int] | 
         if distance == 0:
             break
     return best
-
-
-def nearest_rows(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Neighbours:
-    """Return, for every query, the k vectors with the largest inner product.
-
-    For unit vectors that is cosine similarity. Memory is bounded by one block of 256 × 16,384 products; nothing is
-    approximated. The products are float32 sums, so the last digit may depend on the number of rows.
-
-    Args:
-        queries: ``(Q, D)`` float32. Q may be 0.
-        vectors: ``(T, D)`` float32. T may be 0.
-        k: Neighbours wanted, at least 1; with fewer vectors there are T of them.
-
-    Returns:
-        Row numbers into ``vectors`` and inner products, best first. Equal products stand in the order of their rows.
-
-    Raises:
-        ValueError: If the arrays are not two-dimensional with the same D, or k is below 1.
-
-    Example:
-        >>> found = nearest_rows(np.eye(2, dtype=np.float32), np.array([[1, 0], [1, 1]], dtype=np.float32), k=1)
-        >>> found.rows.tolist(), found.scores.tolist()
-        ([[0], [1]], [[1.0], [1.0]])
-    """
-    if queries.ndim != 2 or vectors.ndim != 2 or queries.shape[1] != vectors.shape[1]:
-        raise ValueError(f"queries and vectors must be (Q, D) and (T, D), got {queries.shape} and {vectors.shape}")
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    k = min(k, len(vectors))
-    rows = np.zeros((len(queries), k), np.int64)
-    scores = np.zeros((len(queries), k), np.float32)
-    for first_query in range(0, len(queries) if k else 0, _BLOCK_QUERIES):
-        block = slice(first_query, first_query + _BLOCK_QUERIES)
-        n_queries = len(queries[block])
-        best_rows, best_scores = np.zeros((n_queries, 0), np.int64), np.zeros((n_queries, 0), np.float32)
-        for first in range(0, len(vectors), _BLOCK_VECTORS):
-            products = queries[block] @ vectors[first : first + _BLOCK_VECTORS].T
-            numbers = np.broadcast_to(np.arange(first, first + products.shape[1]), products.shape)
-            best_rows, best_scores = _best(
-                np.concatenate([best_rows, numbers], axis=1), np.concatenate([best_scores, products], axis=1), k
-            )
-        rows[block], scores[block] = best_rows, best_scores
-    return Neighbours(rows, scores)
-
-
-def _best(
-    rows: NDArray[np.int64], scores: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the k best columns of each line, best first; equal scores in the order of their columns."""
-    k = min(k, scores.shape[1])
-    threshold = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
-    lines, columns = np.nonzero(scores >= threshold[:, None])  # k per line, more where the last place is shared
-    order = np.lexsort((columns, -scores[lines, columns], lines))
-    lines, columns = lines[order], columns[order]
-    place = np.arange(len(lines)) - np.searchsorted(lines, lines)
-    chosen = columns[place < k].reshape(-1, k)
-    return np.take_along_axis(rows, chosen, axis=1), np.take_along_axis(scores, chosen, axis=1)
 
 
 def _iter_tiles(
