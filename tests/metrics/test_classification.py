@@ -179,9 +179,22 @@ class TestLaws:
         content = json.loads(json.dumps(measure(scored(make_clustered(30, 0)), NAMES, FEW).to_json(), allow_nan=False))
 
         assert content["accuracy"] is None
-        assert set(content) >= {*TOTALS, "n_items", "n_atoms", "n_positives", "unknown", "confusion", "curves"}
+        assert set(content) >= {
+            *TOTALS,
+            "n_items",
+            "n_atoms",
+            "n_positives",
+            "unknown",
+            "confusion",
+            "curves",
+            "roc_curves",
+            "histograms",
+            "calibration",
+        }
         assert set(content["per_class"]["badger"]) == {
-            *("precision", "recall", "f1", "ap", "roc_auc", "support_pos", "n_atoms_pos", "n_known"),
+            *("precision", "recall", "f1", "ap", "pr_auc", "roc_auc", "calibration_error"),
+            *("precision_at_recall_50", "precision_at_recall_90", "precision_at_recall_95"),
+            *("support_pos", "n_atoms_pos", "n_known"),
         }
         assert set(content["micro_f1"]) == {"value", "low", "high", "reliable"}
 

@@ -90,12 +90,13 @@ class TestPromises:
             assert facts["is_met"] is False
             assert facts["bound"] < facts["at_least"]
 
-    def test_where_recall_cannot_be_promised_no_picture_of_the_class_is_missed(self) -> None:
+    def test_where_recall_cannot_be_promised_it_is_what_was_wanted_on_these_pictures(self) -> None:
         world = make_clustered(30, 0, shares=(0.6,))
 
         facts = tune(world.scores, world.truth, world.atoms, RECALL).facts[0]
 
-        assert facts["recall"] == 1
+        assert facts["is_met"] is False
+        assert facts["at_least"] <= facts["recall"] < 1
 
     def test_a_precision_that_scores_cannot_give_is_not_promised(self) -> None:
         world = make_clustered(300, 0, shares=(0.3,), separation=0.0)

@@ -43,7 +43,7 @@ def test_every_model_stands_on_every_part_with_intervals_and_test_comes_first() 
     assert groups[:2] == ["On test", "On val"]
     for part in ("test", "val"):
         table = tables_of(section)[f"All models on {part}"]
-        assert headings(table)[2:] == ["micro F1", "macro F1", "macro AP", "exact match"]
+        assert headings(table)[2:] == ["micro F1", "macro F1", "macro AP", "macro PR-AUC", "exact match"]
         assert [row[0] for row in table.rows] == ["small", "wide", "both", "both-tuned"]
         assert all(isinstance(cell, Estimate) for row in table.rows for cell in row[2:])
 

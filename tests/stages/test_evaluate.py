@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.metrics import auc, precision_recall_curve
 
 from mekiki.catalog.db import Catalog
 from mekiki.cli.main import main
@@ -60,6 +61,41 @@ def test_figures_are_those_of_the_part_and_each_has_its_interval(planted: Plante
     assert (model["parts"]["test"]["n_items"], model["parts"]["test"]["n_atoms"]) == (80, 40)
     assert summary.extra["metrics"]["a"]["micro_f1"] == figure
     assert summary.n_selected == 80
+
+
+def test_areas_calibration_and_histograms_are_measured_and_pr_auc_is_named(planted: Planted) -> None:
+    plant_model(planted, "a", noisy(planted.truth, 0.1))
+
+    summary = run("evaluate", planted.workspace, models=["a"], **FAST)
+
+    (model,) = content_of(planted, summary)["models"]
+    measured = model["parts"]["test"]
+    rows = planted.rows("test")
+    for column, name in enumerate(planted.classes):
+        figures = measured["per_class"][name]
+        precision, recall, _ = precision_recall_curve(
+            planted.truth[rows, column], noisy(planted.truth, 0.1)[rows, column].astype(np.float32)
+        )
+        assert figures["pr_auc"]["value"] == pytest.approx(auc(recall, precision), abs=1e-6)
+        assert figures["precision_at_recall_90"]["value"] == pytest.approx(precision[recall >= 0.9].max(), abs=1e-6)
+        assert 0 <= figures["calibration_error"]["low"] <= figures["calibration_error"]["value"]
+        assert sum(measured["histograms"][name]["present"]) == figures["support_pos"]
+        assert sum(measured["calibration"][name]["n"]) == figures["n_known"]
+        assert measured["roc_curves"][name]["recall"][-1] == 1
+    assert model["vectors"] is None
+    (told,) = (note for note in summary.notes if note.startswith("PR-AUC"))
+    assert told.startswith(f"PR-AUC (trapezoid) of a, mean over classes: {measured['macro_pr_auc']['value']:.3f} [")
+
+
+def test_pr_auc_can_gate(workspace: Path) -> None:
+    planted = plant(workspace, some_truth(480))
+    plant_model(planted, "a", noisy(planted.truth, 0.0))
+
+    passed = run("evaluate", planted.workspace, gate={"macro_pr_auc": 0.9}, **FAST)
+    failed = run("evaluate", planted.workspace, gate={"macro_pr_auc": 0.99999}, **FAST)
+
+    assert "refusal" not in passed.extra
+    assert "macro_pr_auc is 1.000" in failed.extra["refusal"]
 
 
 def test_masked_cells_never_count(workspace: Path) -> None:

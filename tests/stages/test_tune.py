@@ -254,6 +254,40 @@ def test_costs_move_thresholds(workspace: Path) -> None:
     assert thresholds[10.0, 1.0] > thresholds[1.0, 1.0] > thresholds[1.0, 10.0]
 
 
+def test_false_alarms_per_million_are_told_of_a_class_whose_prevalence_is_stated(centred: Planted) -> None:
+    summary = run("tune", centred.workspace, model="a", prevalence={"fox": 0.001}, **FAST)
+
+    content = tuning_of(centred, summary)
+    assert list(content["per_million"]) == ["fox"]
+    one = content["per_million"]["fox"]
+    cross_fitted = content["cross_fitted"]["per_class"]["fox"]
+    assert one["n_present"] == 1000
+    assert one["found"]["value"] == pytest.approx(1000 * cross_fitted["recall"]["value"], abs=0.01)
+    assert one["missed"]["value"] == pytest.approx(1000 - one["found"]["value"], abs=0.01)
+    assert one["false_alarms"]["value"] == pytest.approx(999_000 * one["false_alarm_rate"]["value"], abs=1)
+    assert one["false_alarms"]["low"] <= one["false_alarms"]["value"] < one["false_alarms"]["high"]
+    assert summary.extra["per_million"] == content["per_million"]
+    (told,) = (note for note in summary.notes if "per million" in note)
+    assert told.startswith("fox (cross-fitted), per million pictures of which 1,000 show it: ")
+
+
+def test_evaluate_says_on_test_what_a_stated_prevalence_means_and_nothing_without_one(centred: Planted) -> None:
+    run("tune", centred.workspace, model="a", prevalence={"fox": 0.02}, **FAST)
+
+    summary = run("evaluate", centred.workspace, models=["a", "a-tuned"], **FAST)
+
+    assert summary.extra["per_million"]["a"] == {}
+    one = summary.extra["per_million"]["a-tuned"]["fox"]
+    rows, model = centred.rows("test"), model_of(centred, "a-tuned")
+    is_absent = centred.truth[rows, 0] == 0
+    with Catalog(centred.workspace) as catalog:
+        scores = dict(catalog.rows("SELECT item_id, score FROM predictions WHERE class_name = 'fox'"))
+    limit = np.float32((model.card.thresholds or ())[0])
+    decided = np.array([np.float32(scores[centred.item_ids[row]]) >= limit for row in rows])
+    assert one["false_alarms"]["value"] == pytest.approx(980_000 * decided[is_absent].mean(), abs=1)
+    assert any(note.startswith("fox (a-tuned), per million pictures of which 20,000") for note in summary.notes)
+
+
 def test_a_lower_prevalence_where_it_is_used_raises_the_threshold_of_that_class(centred: Planted) -> None:
     plain = run("tune", centred.workspace, model="a", **FAST).extra["thresholds"]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mekiki.errors import UsageError
 from mekiki.media.preprocessing import Preprocessing
+from mekiki.metrics.calibration import log_loss
 from mekiki.metrics.classification import Scored, measure
 from mekiki.metrics.intervals import Resampling
 from mekiki.training.card import Calibration, Decisions, ModelCard
@@ -22,7 +23,6 @@ from mekiki.training.judging import (
     Question,
     check_metric,
     judge,
-    log_loss,
     refuse_gates,
     worst_mistakes,
 )

@@ -17,6 +17,9 @@ from mekiki.metrics.arrays import check_scores
 CLIP = 1e-7
 """Scores nearer than this to 0 or 1 are taken for this near: the logit of 0 and of 1 is infinite."""
 
+SCORE_MARGIN = 1e-6
+"""Scores nearer than this to 0 or 1 are taken for this near in log loss: a sure mistake would cost infinitely much."""
+
 TEMPERATURES = (0.05, 20.0)
 """Range of a temperature. Where a class's scores separate it perfectly, log loss has no minimum above 0."""
 
@@ -179,6 +182,15 @@ def brier(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> float:
     check_scores(scores, truth)
     known, is_present = _known_cells(scores, truth)
     return float(np.square(known - is_present).mean()) if len(known) else float("nan")
+
+
+def log_loss(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> float | None:
+    """Return the mean binary cross-entropy in nats over known cells, unweighted; None where none is known."""
+    is_known = truth >= 0
+    if not is_known.any():
+        return None
+    likelihood = np.where(truth == 1, scores, 1 - scores)[is_known].astype(np.float64)
+    return float(-np.log(np.clip(likelihood, SCORE_MARGIN, 1)).mean())
 
 
 def _known_cells(

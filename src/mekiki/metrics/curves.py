@@ -1,8 +1,9 @@
-"""Pictures of decisions that need no interval: precision over recall, and which class is taken for which."""
+"""Pictures of decisions that need no interval: precision over recall, ROC, and which class is taken for which."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,26 @@ class Curve:
         return {"recall": list(self.recall), "precision": list(self.precision), "threshold": list(self.threshold)}
 
 
+@dataclass(frozen=True, slots=True)
+class RocCurve:
+    """Recall over the share of absent pictures that are decided, from (0, 0) to (1, 1); empty where it has no meaning.
+
+    ``threshold`` is the score from which on that much is decided; at the first point, where nothing is, it is None.
+    """
+
+    false_alarm_rate: tuple[float, ...]
+    recall: tuple[float, ...]
+    threshold: tuple[float | None, ...]
+
+    def to_json(self) -> dict[str, list[Any]]:
+        """Return it as files have it."""
+        return {
+            "false_alarm_rate": list(self.false_alarm_rate),
+            "recall": list(self.recall),
+            "threshold": list(self.threshold),
+        }
+
+
 def trace_curve(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> Curve:
     """Return precision and recall of one class at its thresholds.
 
@@ -33,11 +54,8 @@ def trace_curve(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> Curve:
         scores: ``(N,)``.
         truth: ``(N,)``, where -1 is masked.
     """
-    is_known = truth >= 0
-    order = np.argsort(-scores[is_known], kind="stable")
-    ordered, is_present = scores[is_known][order], truth[is_known][order] == 1
-    last = np.flatnonzero(np.append(np.diff(ordered) != 0, True)) if len(ordered) else order
-    hits, decided = np.cumsum(is_present)[last], last + 1
+    limits, hits, alarms = _count_down(scores, truth)
+    decided = hits + alarms
     points = np.flatnonzero(np.diff(hits, prepend=0) > 0)
     if not len(points):
         return Curve((), (), ())
@@ -45,8 +63,40 @@ def trace_curve(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> Curve:
     return Curve(
         _rounded(hits[points] / hits[-1]),
         _rounded(hits[points] / decided[points]),
-        _rounded(ordered[last[points]].astype(np.float64)),
+        _rounded(limits[points]),
     )
+
+
+def trace_roc(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> RocCurve:
+    """Return recall and false alarm rate of one class at its thresholds; arguments as `trace_curve`.
+
+    Where several thresholds lie on a straight line, only its ends are points. If there are still more than
+    `MAX_POINTS`, as many are kept, evenly by rank. Empty for a class without present or without absent pictures.
+    """
+    limits, hits, alarms = _count_down(scores, truth)
+    if not len(hits) or not hits[-1] or not alarms[-1]:
+        return RocCurve((), (), ())
+    steps = np.stack([np.diff(hits, prepend=0), np.diff(alarms, prepend=0)])
+    turns = steps[0, :-1] * steps[1, 1:] != steps[1, :-1] * steps[0, 1:]
+    points = np.flatnonzero(np.append(turns, True))
+    points = points[np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS - 1)).round().astype(int))]
+    return RocCurve(
+        (0.0, *_rounded(alarms[points] / alarms[-1])),
+        (0.0, *_rounded(hits[points] / hits[-1])),
+        (None, *_rounded(limits[points])),
+    )
+
+
+def _count_down(
+    scores: NDArray[np.float32], truth: NDArray[np.int8]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct scores, falling, and how many present and how many absent pictures have one as high."""
+    is_known = truth >= 0
+    order = np.argsort(-scores[is_known], kind="stable")
+    ordered, is_present = scores[is_known][order], truth[is_known][order] == 1
+    last = np.flatnonzero(np.append(np.diff(ordered) != 0, True)) if len(ordered) else order
+    hits = np.cumsum(is_present)[last]
+    return ordered[last].astype(np.float64), hits, last + 1 - hits
 
 
 def count_confusions(truth: NDArray[np.int8], decisions: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -88,9 +88,13 @@ def promised_bounds(ranking: Ranking, promise: Promise) -> Row:
 
 
 def nearest_to_promise(ranking: Ranking, promise: Promise, atom_weights: Row | None = None) -> Row:
-    """Return how near each threshold comes to the promise, ``(G,)``, higher is nearer; where none keeps it."""
+    """Return how near each threshold comes to the promise, ``(G,)``, higher is nearer; where none keeps it.
+
+    Those with the recall that is wanted are equally near: with few pictures no bound is high enough, and the lowest
+    threshold of all, which comes highest, would call everything present.
+    """
     if promise.kind == "recall":
-        return ranking.count(atom_weights).recall
+        return np.minimum(ranking.count(atom_weights).recall, promise.at_least)
     return ranking.present_share(atom_weights).cautious_share
 
 

@@ -1,4 +1,4 @@
-"""Figures of scores without thresholds: average precision and ROC-AUC, for any weights of the atoms.
+"""Figures of scores without thresholds: areas under curves and precision at a recall, for any weights of the atoms.
 
 N pictures, C classes, K atoms, R draws of atoms.
 """
@@ -12,13 +12,31 @@ from scipy.sparse import csr_matrix
 from mekiki.metrics.counting import ratio
 from mekiki.metrics.intervals import Weights
 
+RECALLS = {"precision_at_recall_50": 0.5, "precision_at_recall_90": 0.9, "precision_at_recall_95": 0.95}
+"""Figures of precision at a recall, and which recall."""
+
+RANK_KINDS = ("ap", "pr_auc", "roc_auc", *RECALLS)
+
+MEANS = ("ap", "pr_auc", "roc_auc")
+"""Kinds of which there is a mean over classes, named ``macro_``."""
+
+ROUNDING = 1e-9
+"""In positives: 0.95 times their number is a little off a whole number in floating point."""
+
 
 class RankFigures:
-    """Average precision and ROC-AUC of each class, with their means over classes.
+    """Areas of each class, with their means over classes, and precision at a recall.
 
-    Average precision is the sum over distinct scores of the rise in recall times the precision there, as in
-    scikit-learn; ROC-AUC counts a tie between a present and an absent picture as half. For a class without present or
-    without absent pictures both are NaN, and it is left out of the means.
+    ``ap``, average precision, is the sum over distinct scores of the rise in recall times the precision there.
+    ``pr_auc`` is the area under straight lines from one distinct score's precision and recall to the next, the first of
+    which starts at precision 1 and recall 0: ``auc(recall, precision)`` in scikit-learn. The two are close where scores
+    differ; where many are equal, lines promise more than any threshold between them gives (Davis and Goadrich, 2006),
+    and average precision is the one to trust. ROC-AUC counts a tie between a present and an absent picture as half.
+
+    Precision at recall r is the highest precision of all thresholds whose recall is r or more; seed 5 took the point of
+    the curve whose recall is nearest to r, which may find less than was asked for.
+
+    For a class without present or without absent pictures all are NaN, and it is left out of the means.
     """
 
     def __init__(
@@ -31,26 +49,24 @@ class RankFigures:
         columns = range(truth.shape[1])
         self._classes = [_Ranked(scores[:, column], truth[:, column], atoms, n_atoms) for column in columns]
         self.names: tuple[str, ...] = (
-            *(f"ap[{column}]" for column in columns),
-            *(f"roc_auc[{column}]" for column in columns),
-            "macro_ap",
-            "macro_roc_auc",
+            *(f"{kind}[{column}]" for kind in RANK_KINDS for column in columns),
+            *(f"macro_{kind}" for kind in MEANS),
         )
         self.n_atoms = n_atoms
         counts = np.array([one.n_atoms for one in self._classes], np.float64)
         mean = float(counts[counts > 0].mean()) if (counts > 0).any() else 0.0
         n_known = float(len(np.unique(atoms[(truth >= 0).any(axis=1)])))
-        self.rests_on = np.array([*counts, *counts, mean, mean])
-        self.n_chances = np.array([*counts, *counts, n_known, n_known])
+        by_class = [count for _ in RANK_KINDS for count in counts]
+        self.rests_on = np.array([*by_class, *(mean for _ in MEANS)])
+        self.n_chances = np.array([*by_class, *(n_known for _ in MEANS)])
 
     def __call__(self, weights: Weights) -> NDArray[np.float64]:
         """Return ``(F, R)`` figures in the order of ``names``."""
-        measured = [one.measure(weights) for one in self._classes]
-        rows = [np.stack([pair[kind] for pair in measured]) for kind in (0, 1)]
-        means = [
-            ratio(np.nansum(part, axis=0), np.isfinite(part).sum(axis=0).astype(np.float64), np.nan) for part in rows
-        ]
-        return np.concatenate([*rows, np.stack(means)])
+        measured = np.stack([one.measure(weights) for one in self._classes], axis=1)
+        averaged = measured[: len(MEANS)]
+        n_measured = np.isfinite(averaged).sum(axis=1).astype(np.float64)
+        means = ratio(np.nansum(averaged, axis=1), n_measured, np.nan)
+        return np.concatenate([measured.reshape(-1, weights.shape[1]), means])
 
 
 class _Ranked:
@@ -78,19 +94,54 @@ class _Ranked:
         sides = (atoms[rows[is_present]], atoms[rows[~is_present]])
         self.n_atoms = min(len(np.unique(side)) for side in sides)
 
-    def measure(self, weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return ``(R,)`` average precisions and ``(R,)`` ROC-AUCs."""
-        present = np.asarray(self._present @ weights)
-        absent = np.asarray(self._absent @ weights)
-        n_present, n_absent = present.sum(axis=0), absent.sum(axis=0)
-        tied = absent[1::2].copy()
-        alarms = np.cumsum(absent, axis=0, out=absent)[1::2]
-        below = n_absent - alarms + tied / 2
-        areas = ratio((present * below).sum(axis=0), n_present * n_absent, np.nan)
-        hits = np.cumsum(present, axis=0)
-        precision = ratio(hits, hits + alarms, 0.0)
-        averages = ratio((present * precision).sum(axis=0), n_present, np.nan)
-        return np.where(n_absent > 0, averages, np.nan), areas
+    def measure(self, weights: Weights) -> NDArray[np.float64]:
+        """Return ``(6, R)``: `RANK_KINDS` of each draw."""
+        if not self._present.shape[0]:
+            return np.full((len(RANK_KINDS), weights.shape[1]), np.nan)
+        # Draws by places: sums run along rows, which lie together in memory.
+        present = np.ascontiguousarray((self._present @ weights).T)
+        absent = (self._absent @ weights).T
+        n_present, n_absent = present.sum(axis=1), absent.sum(axis=1)
+        tied = np.ascontiguousarray(absent[:, 1::2])
+        alarms = np.cumsum(absent[:, :-1:2] + tied, axis=1)
+        # Of absent pictures, those below and half of those beside each present one.
+        pairs = n_present * n_absent - _summed(present, alarms) + _summed(present, tied) / 2
+        hits = np.cumsum(present, axis=1)
+        decided = hits + alarms
+        precision = ratio(hits, decided, 0.0)
+        at_end = _summed(present, precision)
+        # Just above each of these scores, where the line to it starts; nothing is decided above the first.
+        decided -= present
+        decided -= tied
+        at_start = _summed(present, ratio(hits - present, decided, 1.0))
+        figures = [
+            ratio(at_end, n_present, np.nan),
+            ratio((at_start + at_end) / 2, n_present, np.nan),
+            ratio(pairs, n_present * n_absent, np.nan),
+            *_at_recalls(hits, precision, n_present),
+        ]
+        return np.where((n_absent > 0) & (n_present > 0), np.stack(figures), np.nan)
+
+
+def _at_recalls(
+    hits: NDArray[np.float64], precision: NDArray[np.float64], n_present: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return ``(3, R)``: the highest precision from the place on where each of `RECALLS` is reached."""
+    wanted = np.array(list(RECALLS.values()))[:, None] * n_present - ROUNDING
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    # A binary search in all rows at once, for the first place with enough hits.
+    low, high = np.zeros(wanted.shape, np.int64), np.full(wanted.shape, hits.shape[1] - 1)
+    rows = np.arange(len(hits))
+    while (low < high).any():
+        middle = (low + high) // 2
+        is_enough = hits[rows, middle] >= wanted
+        low, high = np.where(is_enough, low, middle + 1), np.where(is_enough, middle, high)
+    return np.asarray(best[rows, low], np.float64)
+
+
+def _summed(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum over places of the products, ``(R,)``."""
+    return np.asarray(np.einsum("rp,rp->r", first, second), np.float64)
 
 
 def _by_atom(places: NDArray[np.int64], atoms: NDArray[np.int64], shape: tuple[int, int]) -> csr_matrix:

@@ -50,7 +50,7 @@ _CSS_COLORS = {
 }
 
 # Reading matplotlib's settings cannot be avoided while it writes a file, so one figure is written at a time.
-_WRITING = threading.Lock()
+WRITING = threading.Lock()
 _SETTINGS = {"svg.fonttype": "path", "svg.hashsalt": "mekiki", "text.usetex": False, "path.simplify": True}
 
 
@@ -158,7 +158,7 @@ class Canvas:
         """Return what was drawn."""
         stream = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        with _WRITING, matplotlib.rc_context(_SETTINGS):
+        with WRITING, matplotlib.rc_context(_SETTINGS):
             self._sheet.savefig(stream, format="svg", dpi=72, facecolor="none", edgecolor="none", metadata=nothing)
         return clean_svg(stream.getvalue(), _CSS_COLORS)
 

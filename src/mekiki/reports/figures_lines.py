@@ -24,6 +24,7 @@ HISTORY = {
     "train_macro_f1": "train macro F1",
     "val_micro_f1": "val micro F1",
     "val_macro_f1": "val macro F1",
+    "val_pr_auc": "val PR-AUC",
     "lr": "learning rate",
 }
 
@@ -46,7 +47,7 @@ class PrecisionRecall:
 
 
 def learning_figure(epochs: Sequence[Mapping[str, float]], best_epoch: int | None, caption: str) -> Figure:
-    """Return loss, F1 and learning rate per epoch, the best epoch marked.
+    """Return loss, F1, learning rate and, where it was measured, PR-AUC per epoch, the best epoch marked.
 
     Args:
         epochs: One row per epoch: ``epoch`` and columns of `HISTORY`; one that is missing or NaN leaves a gap.
@@ -68,14 +69,20 @@ def learning_figure(epochs: Sequence[Mapping[str, float]], best_epoch: int | Non
     loss = Panel("loss", [curve("train_loss", TRAIN), curve("val_loss", VAL)], ticks, mark=mark)
     scores = [curve(name, TRAIN if name.startswith("train") else VAL) for name in HISTORY if name.endswith("_f1")]
     rate = Panel("learning rate", [curve("lr", MUTED)], ticks, mark=mark, n_y_steps=1)
-    canvas = Canvas(270, ["0123456789.,+- eabcdefghijklmnopqrstuvwxyzF:"])
+    has_area = any("val_pr_auc" in row for row in epochs)
+    height = 320 if has_area else 270
+    canvas = Canvas(height, ["0123456789.,+- eabcdefghijklmnopqrstuvwxyzF:PR-AUC"])
     wide = (WIDTH_PX - PANEL_GAP_PX) / 2
     _legend(canvas, (("train", TRAIN, False), ("val", VAL, False), ("F1: micro", MUTED, False), ("macro", MUTED, True)))
     draw_panel(canvas, loss, Box(0, 24, wide, 160))
     draw_panel(canvas, Panel("F1", scores, ticks, y_range=(0, 1), mark=mark), Box(wide + PANEL_GAP_PX, 24, wide, 160))
-    draw_panel(canvas, rate, Box(0, 190, WIDTH_PX, 80))
-    rows = tuple((int(row["epoch"]), *(row.get(name) for name in HISTORY)) for row in epochs)
-    columns = (Column("epoch", "count"), *(Column(heading, "number") for heading in HISTORY.values()))
+    draw_panel(canvas, rate, Box(0, 190, wide if has_area else WIDTH_PX, height - 190))
+    if has_area:
+        area = Panel("PR-AUC", [curve("val_pr_auc", VAL)], ticks, mark=mark)
+        draw_panel(canvas, area, Box(wide + PANEL_GAP_PX, 190, wide, height - 190))
+    known = [name for name in HISTORY if name != "val_pr_auc" or has_area]
+    rows = tuple((int(row["epoch"]), *(row.get(name) for name in known)) for row in epochs)
+    columns = (Column("epoch", "count"), *(Column(HISTORY[name], "number") for name in known))
     table = Table(columns, rows, caption, n_open=len(rows))
     return Figure(canvas.finish(), _learning_alt(epochs, best_epoch), caption, table)
 
@@ -186,7 +193,7 @@ def _learning_alt(epochs: Sequence[Mapping[str, float]], best_epoch: int | None)
     first, last = epochs[0], epochs[-1]
     told = [
         f"{HISTORY[name]} from {format_number(first[name])} to {format_number(last[name])}"
-        for name in ("train_loss", "val_loss", "val_micro_f1", "val_macro_f1")
+        for name in ("train_loss", "val_loss", "val_micro_f1", "val_macro_f1", "val_pr_auc")
         if name in first and name in last
     ]
     best = f" The best epoch is {best_epoch}." if best_epoch is not None else ""

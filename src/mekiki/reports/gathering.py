@@ -189,7 +189,7 @@ def _mirrored(catalog: Catalog, run: Run) -> set[str]:
     if not path.exists():
         return set()
     pairs: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return {pair["second"] for pair in pairs["pairs"] if pair["is_mirrored"]}
+    return {pair["second"] for pair in pairs["pairs"] if pair.get("is_mirrored")}
 
 
 def _run_facts(run: Run) -> RunFacts:

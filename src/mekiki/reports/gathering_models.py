@@ -18,6 +18,7 @@ from mekiki.catalog.annotating import count_labels
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.runs import Run, failures_of, latest_run, runs_of
 from mekiki.dataset.formats.base import OutItem
+from mekiki.reports.figures_search import Search, Trial
 from mekiki.reports.gathering import caption_of, shorten, show
 from mekiki.reports.pictures import Picture
 from mekiki.reports.sections.annotation import Annotation
@@ -42,6 +43,8 @@ TOTALS = {
 }
 """Figures of ``annotation.json`` and of summaries, in the order shown, as a page calls them."""
 
+SEARCH_NAME = "search.json"
+
 
 @dataclass(frozen=True, slots=True)
 class RunFile:
@@ -62,7 +65,9 @@ def read_trained(catalog: Catalog) -> list[TrainedModel]:
             problem = f"{_place(run, 'history.csv')} holds no epoch."
         best = run.summary.get("best_epoch")
         arch = str(run.summary.get("arch") or run.settings.get("arch") or "")
-        found.append(TrainedModel(name, arch, best, tuple(epochs), run.settings, problem))
+        search, search_problem = _read_search(catalog, run)
+        problems = " ".join(filter(None, (problem, search_problem)))
+        found.append(TrainedModel(name, arch, best, tuple(epochs), run.settings, problems, search))
     return found
 
 
@@ -131,6 +136,23 @@ def read_run_file(catalog: Catalog, run: Run, name: str) -> RunFile:
     if not isinstance(content, dict):
         return RunFile(name, {}, f"{_place(run, name)} cannot be understood. Forget the run and run it again.")
     return RunFile(name, content)
+
+
+def _read_search(catalog: Catalog, run: Run) -> tuple[Search | None, str]:
+    """Return the search that a training began with, and what is wrong with its file; neither where there was none."""
+    if not run.settings.get("search"):
+        return None, ""
+    file = read_run_file(catalog, run, SEARCH_NAME)
+    if file.problem:
+        return None, file.problem
+    try:
+        trials = tuple(
+            Trial(int(one["number"]), str(one["state"]), one["value"], one["parameters"], _number(one.get("seconds")))
+            for one in file.content["trials"]
+        )
+        return Search(str(file.content["objective"]), file.content["direction"] == "maximize", trials), ""
+    except (KeyError, TypeError, ValueError) as error:
+        return None, f"{_place(run, SEARCH_NAME)} cannot be understood: {error}."
 
 
 def _read_text(catalog: Catalog, run: Run, name: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ MEASURES: Mapping[str, str] = {
     "micro_f1": "micro F1",
     "macro_f1": "macro F1",
     "macro_ap": "macro AP",
+    "macro_pr_auc": "macro PR-AUC",
     "exact_match": "exact match",
     "accuracy": "accuracy",
 }

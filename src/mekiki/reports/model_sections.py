@@ -22,8 +22,14 @@ from mekiki.reports.sections.annotation import annotation_section
 from mekiki.reports.sections.classes import classes_section
 from mekiki.reports.sections.evaluation import evaluation_section, find_evaluated, ordered_parts
 from mekiki.reports.sections.mistakes import mistakes_section
+from mekiki.reports.sections.scores import PR_AUC, scores_section
 from mekiki.reports.sections.thresholds import thresholds_section
 from mekiki.reports.sections.training import training_section
+
+HEADLINES = {"micro F1": "micro_f1", PR_AUC: "macro_pr_auc"}
+"""What stands at a page's head, and under which name in metrics files."""
+
+DOUBT = "; † too few independent groups to rely on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ def annotation_sections(catalog: Catalog) -> list[Section]:
 
 
 def model_pages(catalog: Catalog, items: Sequence[OutItem]) -> ModelPages:
-    """Return what there is to say of models: training, comparison, thresholds, classes, mistakes.
+    """Return what there is to say of models: training, comparison, thresholds, classes, scores, mistakes.
 
     A stage that was never run has no section. ``items`` are the pictures of the workspace, for those that a model got
     wrong.
@@ -71,6 +77,8 @@ def model_pages(catalog: Catalog, items: Sequence[OutItem]) -> ModelPages:
     if best is not None and measured:
         thresholds = {} if best.get("decides_by") == "highest score" else best.get("thresholds") or {}
         sections.append(classes_section(measured, thresholds, best["name"], part))
+        if scores := scores_section(evaluation, best, part):
+            sections.append(scores)
     sections += _mistakes(catalog, items)
     return ModelPages(tuple(sections), _facts(best, measured, part))
 
@@ -85,8 +93,11 @@ def _mistakes(catalog: Catalog, items: Sequence[OutItem]) -> list[Section]:
 
 
 def _facts(best: Mapping[str, Any] | None, measured: Mapping[str, Any], part: str) -> tuple[Fact, ...]:
-    found = estimate_of(measured, "micro_f1")
-    if best is None or found is None or part != "test":
+    if best is None or part != "test":
         return ()
-    doubt = "" if found.is_reliable else "; † too few independent groups to rely on"
-    return (Fact("micro F1 on test", found, f"{best['name']}{doubt}", "share"),)
+    found = {name: estimate_of(measured, key) for name, key in HEADLINES.items()}
+    return tuple(
+        Fact(f"{name} on test", one, f"{best['name']}{'' if one.is_reliable else DOUBT}", "share")
+        for name, one in found.items()
+        if one is not None
+    )

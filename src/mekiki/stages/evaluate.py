@@ -66,9 +66,9 @@ def evaluate(catalog: Catalog, settings: EvaluateSettings, engine: Engine) -> Ru
     if settings.choose_on == TEST_PART:
         raise UsageError("models are chosen on validation, never on test: leave out --choose-on")
     contest = find_contest(catalog, settings.models, settings.split, settings.against)
-    split_run_id, classes = contest.split_run_id, contest.models[0].card.class_names
+    split_run_id = contest.split_run_id
     parts = _parts(catalog, split_run_id, settings, len(contest.models))
-    examples = read_parts(catalog, split_run_id, classes, parts)
+    examples = read_parts(catalog, split_run_id, contest.models, parts)
     table = ScoreTable(catalog, examples)
     exposures, liars = _exposures(catalog, contest, contest.with_scores(table, catalog.workspace), examples, parts)
     models = [model for model in contest.models if (parts[0], model.name) in exposures]
@@ -90,6 +90,7 @@ def evaluate(catalog: Catalog, settings: EvaluateSettings, engine: Engine) -> Ru
         extra = {
             "part": settings.part,
             "metrics": {name: sum_up(by_part[settings.part]) for name, by_part in verdict.measured.items()},
+            "per_million": {one["name"]: one["per_million"][settings.part] for one in verdict.content["models"]},
             "best_single": verdict.content["best_single"],
             "best_overall": best.name,
         }

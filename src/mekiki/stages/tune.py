@@ -76,7 +76,7 @@ def tune(catalog: Catalog, settings: TuneSettings, engine: Engine) -> RunSummary
     model = read_model(catalog, settings.model)
     split_run_id = split_for(catalog, [model], settings.split)
     plan = _plan(settings, model.card.class_names, split_run_id)
-    examples = read_parts(catalog, split_run_id, model.card.class_names, settings.part)
+    examples = read_parts(catalog, split_run_id, [model], settings.part)
     notes = [
         require_unseen(catalog, model, examples.of_part(part), part, "thresholds are not tuned")
         for part in settings.part
@@ -99,7 +99,7 @@ def tune(catalog: Catalog, settings: TuneSettings, engine: Engine) -> RunSummary
         saved = save_derived(catalog.workspace / "models", model.path, card)
         content = {"model": name, "parent": model.name, "part": ", ".join(settings.part), **content}
         row = ModelRow(saved.model_id, run_id, name, saved.path, saved.card.parents)
-        shown = ("objective", "thresholds", "gain_cross_fitted")
+        shown = ("objective", "thresholds", "per_million", "gain_cross_fitted")
         return Outcome(
             n_selected=len(examples),
             write=lambda transaction: write_models(transaction, [row]),

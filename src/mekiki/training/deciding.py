@@ -18,6 +18,7 @@ from mekiki.metrics.calibration import brier, calibration_error, fit_isotonic, f
 from mekiki.metrics.classification import Metrics, Scored, compare, measure
 from mekiki.metrics.folds import deal_folds
 from mekiki.metrics.intervals import Resampling
+from mekiki.metrics.per_million import per_million
 from mekiki.metrics.thresholds import Tuned, TuneOptions, tune
 from mekiki.training.card import Calibration, Decisions, ModelCard
 
@@ -149,6 +150,16 @@ def decided(card: ModelCard, raw: NDArray[np.float32], truth: NDArray[np.int8], 
     return Scored(scores, truth, card.decide(scores), atoms)
 
 
+def told_per_million(
+    scored: Scored, class_names: Sequence[str], prevalence: Mapping[str, float], resampling: Resampling
+) -> dict[str, Any]:
+    """Return, by class, what decisions mean per million pictures where it has this prevalence, as plain JSON."""
+    return {
+        name: per_million(scored, class_names.index(name), share, resampling).to_json()
+        for name, share in prevalence.items()
+    }
+
+
 def sum_up(metrics: Metrics) -> dict[str, Any]:
     """Return the figures of all classes together, without those of single classes, as plain JSON."""
     return {name: one.to_json() for name, one in metrics.totals.items()}
@@ -172,7 +183,9 @@ def tune_card(
         The card, and as plain JSON: ``thresholds`` and ``classes`` (facts) by class, ``joint``, metrics of its
         raw scores without thresholds (``half``, see `untuned`; ``untuned`` says how it decided), ``cross_fitted`` and
         ``in_sample``, ``calibration`` (expected calibration error and Brier score ``before``, and cross-fitted
-        ``after``; None without), and ``gain_cross_fitted``, the paired change from the first to the second.
+        ``after``; None without), ``per_million`` (class whose prevalence is given to what cross-fitted decisions mean
+        there, see `mekiki.metrics.per_million`), and ``gain_cross_fitted``, the paired change from the first to the
+        second.
 
     Raises:
         ValueError: If there are fewer atoms than folds.
@@ -185,9 +198,11 @@ def tune_card(
     cross_fitted = measure(honest, names, resampling)
     classes = {name: dict(facts) for name, facts in zip(names, learned.tuned.facts, strict=True)}
     joint = float(learned.tuned.joint)
+    prevalence = {names[column]: share for column, share in (plan.options.prevalence or {}).items()}
     facts = {
         **plan.source,
         "joint": joint,
+        **({"prevalence": prevalence} if prevalence else {}),
         "classes": classes,
         "cross_fitted": sum_up(cross_fitted),
     }
@@ -206,6 +221,7 @@ def tune_card(
         "half": measure(half, names, resampling).to_json(),
         "cross_fitted": cross_fitted.to_json(),
         "in_sample": measure(decided(learned.card, raw, truth, atoms), names, resampling).to_json(),
+        "per_million": told_per_million(honest, names, prevalence, resampling),
         "gain_cross_fitted": {name: compare(half, honest, name, resampling).to_json() for name in GAINS},
     }
     return learned.card.model_copy(update={"decisions": decisions}), content

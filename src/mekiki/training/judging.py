@@ -14,21 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.errors import unknown_name
+from mekiki.metrics.calibration import log_loss
 from mekiki.metrics.classification import Metrics, Scored, compare, measure
 from mekiki.metrics.intervals import Resampling
 from mekiki.training.card import DEFAULT_THRESHOLD, ModelCard
-from mekiki.training.deciding import GAINS, takes_highest
+from mekiki.training.deciding import GAINS, takes_highest, told_per_million
+from mekiki.training.judging_heads import Head, compare_projections, describe_vectors
 from mekiki.training.origins import Source, calibrated_on, searched_on, tuned_on
 from mekiki.training.telling import describe
 
 MAX_MISTAKES = 60
-SCORE_MARGIN = 1e-6
-"""Scores nearer than this to 0 or 1 are taken for this near in log loss: a sure mistake would cost infinitely much."""
 
 MetricName = Literal[
     "micro_f1",
     "macro_f1",
     "macro_ap",
+    "macro_pr_auc",
     "macro_roc_auc",
     "micro_precision",
     "micro_recall",
@@ -141,6 +142,11 @@ def judge(candidates: Sequence[Candidate], question: Question) -> Verdict:
         "best_overall": best_overall,
         "chosen_on": {"part": question.choose_on, "metric": question.metric},
         "comparisons": [_comparison(by_name[base], by_name[name], question) for name in others],
+        "projections": compare_projections(
+            [Head(one.name, one.card, one.parts[question.part]) for one in candidates],
+            question.part,
+            question.resampling,
+        ),
     }
     return Verdict(content, measured, best_overall)
 
@@ -203,18 +209,9 @@ def check_metric(name: str) -> str:
     return name
 
 
-def log_loss(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> float | None:
-    """Return the mean binary cross-entropy in nats over known cells, unweighted; None where none is known."""
-    is_known = truth >= 0
-    if not is_known.any():
-        return None
-    likelihood = np.where(truth == 1, scores, 1 - scores)[is_known].astype(np.float64)
-    return float(-np.log(np.clip(likelihood, SCORE_MARGIN, 1)).mean())
-
-
 def _entry(one: Candidate, measured: Mapping[str, Metrics], choice: Choice, question: Question) -> dict[str, Any]:
     thresholds = one.card.thresholds or (DEFAULT_THRESHOLD,) * len(one.card.class_names)
-    half = None
+    half, prevalence = None, {} if one.card.decisions is None else one.card.decisions.facts.get("prevalence", {})
     if one.card.thresholds is not None:
         half = {part: _half(one, part, question.resampling) for part in one.parts}
     return {
@@ -222,6 +219,7 @@ def _entry(one: Candidate, measured: Mapping[str, Metrics], choice: Choice, ques
         "name": one.name,
         "kind": one.card.kind,
         "arch": one.card.arch,
+        "vectors": describe_vectors(one.card),
         "decides_by": "highest score" if one.card.thresholds is None and takes_highest(one.card) else "thresholds",
         "untuned": "the highest score" if takes_highest(one.card) else "0.5",
         "thresholds": dict(zip(one.card.class_names, thresholds, strict=True)),
@@ -233,6 +231,10 @@ def _entry(one: Candidate, measured: Mapping[str, Metrics], choice: Choice, ques
         "parts": {part: metrics.to_json() for part, metrics in measured.items()},
         "loss": {part: log_loss(scored.scores, scored.truth) for part, scored in one.parts.items()},
         "half": half,
+        "per_million": {
+            part: told_per_million(scored, one.card.class_names, prevalence, question.resampling)
+            for part, scored in one.parts.items()
+        },
     }
 
 

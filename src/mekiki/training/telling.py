@@ -10,6 +10,8 @@ from mekiki.records import Estimate
 COLUMNS = {"micro_f1": "micro-F1", "macro_f1": "macro-F1", "macro_ap": "macro-AP", "accuracy": "accuracy"}
 """Metrics that a terminal shows, with their names there; accuracy only where pictures have one class each."""
 
+PR_AUC = "PR-AUC (trapezoid)"
+
 MISSING = "–"
 
 
@@ -54,6 +56,13 @@ def tell_verdict(content: Mapping[str, Any], part: str) -> list[str]:
         if model["flattered_by"]:
             found = " and ".join(model["flattered_by"])
             lines.append(f"{found} of {model['name']} were found on part {part!r}: its figures there flatter it")
+        lines += tell_per_million(model["per_million"][part], model["name"])
+    best = next(model for model in models if model["name"] == content["best_overall"])
+    what = "mean over classes" if len(content["class_names"]) > 1 else content["class_names"][0]
+    lines.append(f"{PR_AUC} of {best['name']}, {what}: {_shown(best['parts'][part]['macro_pr_auc'])}")
+    for one in content["projections"]:
+        seen = f"{one['second']} ({one['second_sees']}) against {one['first']} ({one['first_sees']})"
+        lines.append(f"{seen}: {PR_AUC} {_shown(one['difference'], '+')}")
     for one in content["comparisons"]:
         metric = COLUMNS.get(one["metric"], one["metric"])
         lines.append(f"{one['second']} against {one['first']}: {metric} {_shown(one['difference'], '+')}")
@@ -68,6 +77,21 @@ def tell_verdict(content: Mapping[str, Any], part: str) -> list[str]:
     return lines
 
 
+def tell_per_million(classes: Mapping[str, Mapping[str, Any]], where: str) -> list[str]:
+    """Return one line per class: false alarms, finds and misses per million pictures at its prevalence.
+
+    Args:
+        classes: Class to `mekiki.metrics.per_million.PerMillion` as JSON.
+        where: Whose decisions, or on which pictures.
+    """
+    return [
+        f"{name} ({where}), per million pictures of which {_whole(one['n_present'])} show it: "
+        f"{_whole_estimate(one['false_alarms'])} false alarms, {_whole_estimate(one['found'])} found, "
+        f"{_whole_estimate(one['missed'])} missed"
+        for name, one in classes.items()
+    ]
+
+
 def tell_tuning(content: Mapping[str, Any]) -> list[str]:
     """Return the thresholds that were found, what they gain, and what could not be promised.
 
@@ -78,6 +102,7 @@ def tell_tuning(content: Mapping[str, Any]) -> list[str]:
     gains = content["gain_cross_fitted"]
     gain = ", ".join(f"{COLUMNS[name]} {_shown(one, '+')}" for name, one in gains.items())
     lines = [f"thresholds: {told}", f"against {content['untuned']}, cross-fitted: {gain}"]
+    lines += tell_per_million(content["per_million"], "cross-fitted")
     if content["calibration"] is not None:
         before, after = content["calibration"]["before"], content["calibration"]["after"]
         lines.append(
@@ -113,6 +138,19 @@ def tell_search(content: Mapping[str, Any]) -> list[str]:
 
 def _shown(content: Mapping[str, Any], sign: str = "") -> str:
     return describe(Estimate.from_json(content), sign)
+
+
+def _whole_estimate(content: Mapping[str, Any]) -> str:
+    one = Estimate.from_json(content)
+    if one.value != one.value:
+        return MISSING
+    mark = "" if one.is_reliable else "†"
+    return f"{_whole(one.value)} [{_whole(one.low)}, {_whole(one.high)}]{mark}"
+
+
+def _whole(number: float) -> str:
+    """Return a count as a whole number with commas; what is above 0 and below 1 shows that it is."""
+    return "<1" if 0 < number < 0.5 else f"{number:,.0f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

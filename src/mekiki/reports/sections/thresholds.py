@@ -10,6 +10,7 @@ from typing import Any
 from mekiki.records import Estimate
 from mekiki.reports.blocks import Block, Column, Group, Paragraph, Section, Table, Verdict, VerdictState
 from mekiki.reports.measures import estimate_of, name_of_measure, what_is_shown
+from mekiki.reports.sections.per_million import per_million_blocks, per_million_rows
 from mekiki.reports.values import Value, format_share
 
 COMPARED = ("micro_f1", "macro_f1")
@@ -82,6 +83,8 @@ def _model_blocks(model: TunedModel) -> list[Block]:
         blocks.append(Paragraph(told, is_muted=True))
     if model.tuning.get("thresholds"):
         blocks += [_class_table(model.tuning), _class_remark(model.tuning)]
+    if rows := list(per_million_rows(model.name, model.tuning.get("per_million") or {})):
+        blocks += per_million_blocks(rows, f"{part}, cross-fitted")
     return blocks
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mekiki.reports.blocks import Block, Column, Columns, Details, Group, Paragraph, Section, Table
 from mekiki.reports.figures_lines import learning_figure
+from mekiki.reports.figures_search import Search, history_figure, parallel_figure
 from mekiki.reports.text import shorten
 from mekiki.reports.values import Value, format_count, format_counted
 
@@ -21,7 +22,7 @@ class TrainedModel:
     """One training run as the page tells it.
 
     ``epochs`` are the rows of its history; ``settings`` are those of the run; ``problem`` says what of it could not
-    be read.
+    be read; ``search`` is the search for settings that it began with, if any.
     """
 
     name: str
@@ -30,6 +31,7 @@ class TrainedModel:
     epochs: Sequence[Mapping[str, float]] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    search: Search | None = None
 
 
 def training_section(models: Sequence[TrainedModel], max_figures: int = MAX_FIGURES) -> Section:
@@ -50,8 +52,23 @@ def training_section(models: Sequence[TrainedModel], max_figures: int = MAX_FIGU
             shown.append(Details(f"The other {format_count(len(rest))}", (Columns(rest),)))
         note = Paragraph("These figures chose the best epoch, so they are no test: how good a model is stands below.")
         blocks.append(Group("Learning curves", (note, *shown)))
+    blocks += [_search_group(one.name, one.search) for one in models if one.search is not None]
     lead = f"{format_counted(len(models), 'model')}, of each name the last that was trained."
     return Section("training", "Training", tuple(blocks), lead)
+
+
+def _search_group(name: str, search: Search) -> Group:
+    n_pruned = sum(one.state == "pruned" for one in search.trials)
+    note = f"{format_counted(len(search.trials), 'trial')}, {format_count(n_pruned)} of them stopped early"
+    remark = (
+        f"Each dot is a trial, the line the best so far by {search.objective.replace('_', ' ')}; one line through all "
+        "settings is one trial, the best in red, the best quarter in blue. The best of many trials looks better than "
+        "it is: believe the part called test."
+    )
+    figures = [history_figure(search, f"Trials of {name}")]
+    if parallel := parallel_figure(search, f"Settings of the trials of {name}"):
+        figures.append(parallel)
+    return Group(f"Search of {name}", (Paragraph(remark, is_muted=True), Columns(tuple(figures))), note)
 
 
 def _caption(model: TrainedModel) -> str:
