@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
-NAMES = ("decode", "frames", "ingest", "dedupe", "split", "predict")
+NAMES = ("decode", "frames", "ingest", "dedupe", "embedding", "search", "split", "predict")
 """In the order of the page; one that has no file yet is passed over."""
 
 

@@ -13,8 +13,8 @@ from mekiki.catalog.answers import AnswerStore
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.results import ANNOTATOR_ORDER
 from mekiki.engine.answers import Answers
-from mekiki.errors import BackendError, UsageError
-from mekiki.models.annotators import ANNOTATORS, Annotator, LabelFiles, NoAnswerError, ZeroShotAnnotator
+from mekiki.errors import UsageError
+from mekiki.models.annotators import ANNOTATORS, Annotator, LabelFiles, NoAnswerError, Words
 from mekiki.models.base import Question
 from mekiki.models.fakes import FakeAnnotator
 from mekiki.models.openai_requests import Sampling
@@ -58,7 +58,7 @@ def answers(workspace: Path) -> Iterator[Answers]:
 
 
 def test_every_name_is_tried_here_or_is_shown_no_pictures() -> None:
-    others = {name for name in ANNOTATORS.names() if ANNOTATORS.load(name) in (LabelFiles, ZeroShotAnnotator)}
+    others = {name for name in ANNOTATORS.names() if ANNOTATORS.load(name) in (LabelFiles, Words)}
 
     assert set(ANNOTATORS.names()) == (set(SHOWN_PICTURES) - {"fake"}) | others
     assert set(ANNOTATOR_ORDER) == set(ANNOTATORS.names()), "whom to believe first is decided for all"
@@ -106,11 +106,6 @@ def test_the_same_options_have_the_same_identity(annotator: Annotator) -> None:
 def test_the_fake_refuses_what_it_was_not_given(answers: Answers) -> None:
     with pytest.raises(NoAnswerError):
         FakeAnnotator({}, CLASSES).ask(Question("a", PICTURE), answers)
-
-
-def test_zero_shot_waits_for_embedders() -> None:
-    with pytest.raises(BackendError, match="embed"):
-        ANNOTATORS.create("zero-shot:ViT-B-32")
 
 
 def test_a_wrong_name_is_refused_with_the_nearest() -> None:

@@ -62,13 +62,29 @@ CASES = {
     "ingest": Case((), INGEST[1], "in/00.jpg"),
     "frames": Case((INGEST,), FRAMES[1], "in/clip0.mp4"),
     "dedupe": Case((INGEST, FRAMES)),
+    "embed": Case((INGEST, FRAMES), {"embedder": "colour-layout"}, "in/00.jpg"),
     "split": Case((INGEST, FRAMES, DEDUPE), SPLIT[1]),
     "export": Case((INGEST, FRAMES, DEDUPE, SPLIT), {"media": "copy"}, "in/00.jpg"),
     "report": Case((INGEST, FRAMES, DEDUPE, SPLIT), {}, "in/00.jpg"),
 }
 
 
-@pytest.fixture(params=STAGES.names())
+QUESTIONS = {"search"}
+"""Stages that answer a question and record no run."""
+
+RUNS = [name for name in STAGES.names() if name not in QUESTIONS]
+
+EMBEDDER = """
+from torch import nn
+
+
+class Mean(nn.Module):
+    def forward(self, pictures):
+        return pictures.mean(dim=(2, 3))
+"""
+
+
+@pytest.fixture(params=RUNS)
 def stage(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -93,7 +109,7 @@ def made(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     """Stage to a workspace in which everything before it has run; its inputs lie inside, so that it can be copied."""
     root = tmp_path_factory.mktemp("made")
     found: dict[str, Path] = {}
-    for name in STAGES.names():
+    for name in RUNS:
         workspace = root / name
         shutil.copytree(inputs, workspace / "in")
         for before, settings in CASES[name].before:
@@ -136,7 +152,7 @@ def words_of(stage: str, workspace: Path) -> list[str]:
 
 
 def test_every_stage_has_a_case() -> None:
-    assert CASES.keys() == set(STAGES.names())
+    assert CASES.keys() == set(RUNS)
 
 
 def test_it_counts_what_it_selected_wrote_and_skipped(stage: str, ready: Path) -> None:
@@ -196,7 +212,9 @@ def test_a_setting_that_changes_results_makes_a_new_run(stage: str, ready: Path)
         "ensemble": {"name": "another"},
         "tune": {"objective": "micro-f1"},
         "evaluate": {"seed": 7},
+        "embed": {"embedder": f"python:{ready.parent / 'mean.py'}:Mean", "allow_code": True, "runtime": "torch"},
     }
+    write_text(ready.parent / "mean.py", EMBEDDER)
     if stage == "predict":
         run("train", ready, **SMALL, name="two", seed=7)
     first = run(stage, ready, **settings_of(stage, ready))

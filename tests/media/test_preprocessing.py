@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from mekiki.media.preprocessing import Preprocessing, crop_middle, normalise, prepare, resize_for
+from mekiki.media.preprocessing import CropStart, Preprocessing, crop_middle, normalise, prepare, resize_for, seen_by
 from workspaces import scene
 
 SHAPES = [(300, 200), (200, 300), (256, 256), (97, 411), (60, 50)]
@@ -74,3 +74,21 @@ def test_sizes_that_would_pad_are_refused(values: dict[str, object], message: st
 def test_a_picture_smaller_than_the_crop_is_refused_and_never_padded() -> None:
     with pytest.raises(ValueError, match=r"image must be at least \(50, 50\), got \(32, 40\)"):
         crop_middle(scene(1, 40, 32), (50, 50))
+
+
+@pytest.mark.parametrize(("start", "wanted"), [("even", 2), ("floor", 1)])
+def test_half_a_pixel_is_rounded_as_the_library_does_that_the_network_comes_from(start: CropStart, wanted: int) -> None:
+    image = scene(1, 35, 32)
+
+    assert (crop_middle(image, (32, 32), start) == image[:, wanted : wanted + 32]).all()
+    how = Preprocessing(resize="none", crop_hw=(32, 32), crop_start=start)
+    assert (seen_by(image, how) == crop_middle(image, (32, 32), start)).all()
+
+
+def test_the_usual_rounding_is_not_written_so_that_ids_of_older_models_stay() -> None:
+    usual, other = Preprocessing(), Preprocessing(crop_start="floor")
+
+    assert "crop_start" not in usual.model_dump(mode="json")
+    assert "crop_start" not in usual.model_dump_json()
+    assert [Preprocessing.model_validate_json(one.model_dump_json()) for one in (usual, other)] == [usual, other]
+    assert usual != other

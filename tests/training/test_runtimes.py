@@ -1,4 +1,4 @@
-"""ONNX Runtime and OpenVINO call nobody and leave nothing in the home folder."""
+"""ONNX Runtime, OpenVINO and NNCF call nobody and leave nothing in the home folder."""
 
 from __future__ import annotations
 
@@ -42,12 +42,31 @@ time.sleep({wait_s})
 print(json.dumps(seen))
 """
 
+NNCF_PROGRAM = (
+    PROGRAM.partition("import numpy")[0]
+    + """
+import torch
+sys.path.insert(0, {tests!r})
+from mekiki.models.int8 import write_int8
+from mekiki.models.runners import open_runner
+from towers import ToyTower, pixels, small_vit
+tower = ToyTower(small_vit())
+path = Path(sys.argv[1]) / "graph.xml"
+write_int8(tower, pixels(10), path)
+open_runner(tower, "openvino", "cpu", "int8", path).run(pixels(2))
+time.sleep({wait_s})
+print(json.dumps(seen))
+"""
+)
 
-def run_program(first: str, home: Path, *words: object, around: tuple[str, ...] = (), wait_s: float = 0) -> list[str]:
+
+def run_program(
+    first: str, home: Path, *words: object, around: tuple[str, ...] = (), wait_s: float = 0, text: str = PROGRAM
+) -> list[str]:
     """Run the program with an empty home folder; return what it did of note, and what lies in that folder then."""
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if name not in NAMES_THAT_SILENCE and "XDG" not in name}
-    program = PROGRAM.format(first=first, wait_s=wait_s)
+    program = text.format(first=first, wait_s=wait_s, tests=str(Path(__file__).parents[1]))
     command = [*around, sys.executable, "-c", program, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**kept, "HOME": str(home)})
     return [*json.loads(done.stdout.splitlines()[-1]), *(path.name for path in home.rglob("*"))]
@@ -89,3 +108,20 @@ def test_no_library_below_python_opens_a_socket_either(tmp_path: Path, graph: Pa
 
     calls = [line for line in log.read_text().splitlines() if "(" in line]
     assert [line for line in calls if "AF_INET" in line or "connect(" in line] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["", "import openvino_telemetry"])
+def test_making_an_8_bit_graph_opens_no_socket_and_leaves_the_home_folder_empty(tmp_path: Path, first: str) -> None:
+    pytest.importorskip("nncf")
+    pytest.importorskip("openvino_telemetry")
+
+    assert run_program(first, tmp_path / "home", tmp_path, text=NNCF_PROGRAM) == []
+
+
+@pytest.mark.slow
+def test_left_to_itself_nncf_does_so_that_the_test_above_can_fail(tmp_path: Path) -> None:
+    pytest.importorskip("nncf")
+    pytest.importorskip("openvino_telemetry")
+
+    assert run_program("import nncf", tmp_path / "home", tmp_path, text=NNCF_PROGRAM) != []

@@ -29,7 +29,13 @@ class Findings:
     n_ignored: int = 0
 
 
-def find_files(paths: Sequence[str], *, is_recursive: bool = True, leave_out: Path | None = None) -> Findings:
+def find_files(
+    paths: Sequence[str],
+    *,
+    is_recursive: bool = True,
+    leave_out: Path | None = None,
+    suffixes: frozenset[str] = MEDIA_SUFFIXES,
+) -> Findings:
     """Return the photos and videos that these paths mean.
 
     A folder means the photos and videos in it, told by their endings; hidden files and folders are passed over. A
@@ -42,12 +48,13 @@ def find_files(paths: Sequence[str], *, is_recursive: bool = True, leave_out: Pa
         paths: Absolute, or relative to the current folder. ``~`` is the home folder.
         is_recursive: Whether folders inside folders count.
         leave_out: A folder to pass over, such as the workspace.
+        suffixes: Lower-case endings of the files that a folder means; photos and videos by default.
 
     Raises:
         UsageError: If a path does not exist, a glob finds nothing, or a file is a table and no list.
     """
     found = Findings()
-    walk = _Walk(found, is_recursive, os.path.realpath(leave_out) if leave_out else None)
+    walk = _Walk(found, is_recursive, os.path.realpath(leave_out) if leave_out else None, suffixes)
     for written in paths:
         walk.add(written)
     return found
@@ -76,10 +83,11 @@ def _listed(written: str, list_path: Path) -> str:
 class _Walk:
     """Adds files to findings, each once."""
 
-    def __init__(self, found: Findings, is_recursive: bool, leave_out: str | None) -> None:
+    def __init__(self, found: Findings, is_recursive: bool, leave_out: str | None, suffixes: frozenset[str]) -> None:
         self._found = found
         self._is_recursive = is_recursive
         self._leave_out = leave_out
+        self._suffixes = suffixes
 
     def add(self, written: str) -> None:
         path = Path(written).expanduser()
@@ -113,7 +121,7 @@ class _Walk:
             self._add_known(path, folder)
 
     def _add_known(self, path: str, folder: str) -> None:
-        if os.path.splitext(path)[1].lower() in MEDIA_SUFFIXES:  # noqa: PTH122 - a Path for each file is slow
+        if os.path.splitext(path)[1].lower() in self._suffixes:  # noqa: PTH122 - a Path for each file is slow
             self._found.files.setdefault(path, folder)
         else:
             self._found.n_ignored += 1

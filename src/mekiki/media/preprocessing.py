@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pydantic
@@ -19,6 +20,7 @@ ReadPicture = Callable[[int | None], Image]
 """Gives a picture decoded for a short side of at least so many pixels; None for the whole. Called once per size."""
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+CropStart = Literal["even", "floor"]
 DECODE_FACTOR = 2
 """A JPEG is decoded to no less than this many times the size that it is resized to."""
 
@@ -32,6 +34,8 @@ class Preprocessing(pydantic.BaseModel):
         resize_hw: Height and width in pixels.
         crop_hw: What is cut from the middle then; not larger than what resizing gives.
         interpolation: Pillow's, always antialiased when shrinking (but for ``nearest``).
+        crop_start: Where the crop begins if half of what is cut off is no whole number: ``even`` at the even one of
+            the two next to it, as torchvision; ``floor`` at the lower, as transformers.
         mean: Per channel, subtracted after scaling to [0, 1].
         std: Per channel, divided by.
     """
@@ -44,6 +48,15 @@ class Preprocessing(pydantic.BaseModel):
     interpolation: Interpolation = "bilinear"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    crop_start: CropStart = "even"
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_usual_start(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the usual ``crop_start`` out: ids of models from before there was another are made from this."""
+        fields: dict[str, Any] = dump(self)
+        if self.crop_start == "even":
+            fields.pop("crop_start", None)
+        return fields
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Preprocessing:
@@ -90,8 +103,8 @@ def resize_for(image: Image, how: Preprocessing) -> Image:
     return np.array(PillowImage.fromarray(image).resize((wanted[1], wanted[0]), filters))
 
 
-def crop_middle(image: Image, crop_hw: tuple[int, int]) -> Image:
-    """Return the middle of a picture that is at least as large; as torchvision rounds it.
+def crop_middle(image: Image, crop_hw: tuple[int, int], start: CropStart = "even") -> Image:
+    """Return the middle of a picture that is at least as large; see `Preprocessing` for ``start``.
 
     Raises:
         ValueError: If the picture is smaller.
@@ -99,7 +112,8 @@ def crop_middle(image: Image, crop_hw: tuple[int, int]) -> Image:
     height_px, width_px = image.shape[:2]
     if height_px < crop_hw[0] or width_px < crop_hw[1]:
         raise ValueError(f"image must be at least {crop_hw}, got {image.shape[:2]}")
-    top, left = round((height_px - crop_hw[0]) / 2), round((width_px - crop_hw[1]) / 2)
+    whole = math.floor if start == "floor" else round
+    top, left = whole((height_px - crop_hw[0]) / 2), whole((width_px - crop_hw[1]) / 2)
     return image[top : top + crop_hw[0], left : left + crop_hw[1]]
 
 
@@ -116,7 +130,16 @@ def prepare(image: Image, how: Preprocessing) -> NDArray[np.float32]:
     Raises:
         ValueError: If the picture is not resized and smaller than the crop.
     """
-    return normalise(crop_middle(resize_for(image, how), how.crop_hw), how)
+    return normalise(seen_by(image, how), how)
+
+
+def seen_by(image: Image, how: Preprocessing) -> Image:
+    """Return ``(H, W, 3)`` uint8 as a network sees it: resized and cropped, not normalised.
+
+    Raises:
+        ValueError: If the picture is not resized and smaller than the crop.
+    """
+    return crop_middle(resize_for(image, how), how.crop_hw, how.crop_start)
 
 
 def prepare_each(read: ReadPicture, hows: Sequence[Preprocessing]) -> tuple[NDArray[np.float32], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,24 +38,41 @@ class OnnxClassifier(GraphClassifier):
         super().__init__(card)
         if precision != "fp32":
             raise UsageError(f"runtime onnx computes in fp32, not in {precision}. Type: --precision fp32")
-        runtime = import_onnxruntime()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = n_usable_cores()
-        options.log_severity_level = ERRORS_ONLY
-        provider, settings, self.device = _provider(device)
-        refusals = tuple(getattr(runtime.capi.onnxruntime_pybind11_state, name) for name in _REFUSALS)
-        try:
-            self._session = runtime.InferenceSession(str(graph), options, [provider], [settings])
-        except refusals as error:
-            raise BackendError(f"ONNX Runtime cannot run model {card.name!r}: {str(error).splitlines()[0]}") from error
-        if provider not in self._session.get_providers():
-            raise BackendError(f"ONNX Runtime cannot use the GPU {device}: mend its driver, or type --device cpu")
+        self._session, self.device = open_session(str(graph), device, f"model {card.name!r}")
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._check_inputs(len(self._inputs), len(self._session.get_outputs()))
 
     def _run(self, inputs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         scores: NDArray[np.float32] = self._session.run(None, dict(zip(self._inputs, inputs, strict=True)))[0]
         return scores
+
+
+def open_session(graph: str | bytes, device: str, name: str) -> tuple[Any, str]:
+    """Return an inference session on all cores that may be used, or on a GPU, and the device in words.
+
+    Args:
+        graph: The path of a file, or its content.
+        device: As `onnx_device` takes it.
+        name: What errors call it.
+
+    Raises:
+        MissingExtraError: If ONNX Runtime is not installed.
+        UsageError: If it has no such device.
+        BackendError: If the GPU cannot be used, or the graph cannot be run.
+    """
+    runtime = import_onnxruntime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = n_usable_cores()
+    options.log_severity_level = ERRORS_ONLY
+    provider, settings, in_words = _provider(device)
+    refusals = tuple(getattr(runtime.capi.onnxruntime_pybind11_state, one) for one in _REFUSALS)
+    try:
+        session = runtime.InferenceSession(graph, options, [provider], [settings])
+    except refusals as error:
+        raise BackendError(f"ONNX Runtime cannot run {name}: {str(error).splitlines()[0]}") from error
+    if provider not in session.get_providers():
+        raise BackendError(f"ONNX Runtime cannot use the GPU {device}: mend its driver, or type --device cpu")
+    return session, in_words
 
 
 def onnx_device(name: str) -> str:
