@@ -26,6 +26,7 @@ class MadeUpSettings(Settings):
     lr: float = 1e-4
     annotator: str = "vlm"
     agreement: bool = False
+    search: int = 0
 
 
 def estimate(value: float, half_width: float = 0.03, reliable: bool = True) -> dict[str, Any]:
@@ -37,12 +38,17 @@ def metrics(micro_f1: float = 0.9, names: Sequence[str] = ANIMALS, reliable: boo
     """Return the metrics of one model on one part; every class has its own figures."""
 
     def one(n: int) -> dict[str, Any]:
-        figures = {"precision": 0.9, "recall": 0.8, "f1": 0.85, "ap": 0.88, "roc_auc": 0.95}
+        figures = {"precision": 0.9, "recall": 0.8, "f1": 0.85, "ap": 0.88, "pr_auc": 0.87, "roc_auc": 0.95}
+        figures |= {f"precision_at_recall_{share}": 0.9 - share / 1000 for share in (50, 90, 95)}
+        figures["calibration_error"] = 0.05
         shifted = {name: estimate(value - 0.01 * n, reliable=reliable) for name, value in figures.items()}
         return {**shifted, "support_pos": 40 - n, "n_atoms_pos": 20 - n, "n_known": 200}
 
     recall = [step / 20 for step in range(21)]
     curve = {"recall": recall, "precision": [1 - 0.7 * r**3 for r in recall], "threshold": [1 - r for r in recall]}
+    roc = {"false_alarm_rate": [0.0, 0.1, 1.0], "recall": [0.0, 0.8, 1.0], "threshold": [None, 0.6, 0.0]}
+    bins = {"n": [160, 0, 40], "mean_score": [0.1, None, 0.9], "present_share": [0.05, None, 0.8]}
+    bars = {"present": [2, 8, 10, 20], "absent": [100, 40, 15, 5]}
     n = len(names) + 1
     return {
         "n_items": 200,
@@ -51,12 +57,17 @@ def metrics(micro_f1: float = 0.9, names: Sequence[str] = ANIMALS, reliable: boo
         "micro_f1": estimate(micro_f1, reliable=reliable),
         "macro_f1": estimate(micro_f1 - 0.02, reliable=reliable),
         "macro_ap": estimate(micro_f1 - 0.01, reliable=reliable),
+        "macro_pr_auc": estimate(micro_f1 - 0.015, reliable=reliable),
+        "macro_roc_auc": estimate(0.96, reliable=reliable),
         "exact_match": estimate(micro_f1 - 0.1, reliable=reliable),
         "accuracy": None,
         "per_class": {name: one(k) for k, name in enumerate(names)},
         "unknown": {"precision": estimate(0.7), "recall": estimate(0.75), "f1": estimate(0.72), "support_pos": 83},
         "confusion": [[30 + i if i == j else (i + 2 * j) % 5 for j in range(n)] for i in range(n)],
         "curves": dict.fromkeys(names, curve),
+        "roc_curves": dict.fromkeys(names, roc),
+        "histograms": dict.fromkeys(names, bars),
+        "calibration": dict.fromkeys(names, bins),
     }
 
 

@@ -58,3 +58,15 @@ def test_the_ingest_benchmark_measures_every_command() -> None:
     assert [row["pictures"] for row in rows] == ["300"] * 7 + [""]
     assert rows[0]["times the loop"] == "1.00"
     assert all(row["peak memory"].endswith(" MB") for row in rows)
+
+
+@pytest.mark.slow
+def test_the_search_benchmark_finds_what_it_planted() -> None:
+    pytest.importorskip("faiss", reason="faiss-cpu is not installed")
+
+    found = dict(load("search").run(30_000, 300, 600))
+
+    assert float(found["recall@10 of 1,000 queries"]) >= 0.95
+    assert int(found["planted pairs found"].removesuffix(" of 600")) >= 594
+    assert found["pairs found, false ones"].endswith(", 0")
+    assert found["cells; share of the widest pairs that meet in one, as measured by it"].startswith("346;")

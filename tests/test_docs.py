@@ -53,7 +53,14 @@ SEED_1_FLAGS = {
 }
 """Of the scripts that the wildlife guide compares ours with."""
 
-PAGES_ABOUT_SEED_1 = ("wildlife.md", "frames-quality.md")
+SEED_5_FLAGS = {
+    *("--input-dir", "--output-dir", "--projection-path", "--num-layers", "--learning-rate", "--use-class-weight"),
+    *("--tune", "--max-trials", "--val-ratio", "--model-save-path", "--log-dir", "--results-dir", "--model-path"),
+    *("--embedding", "--embedding-dir", "--image", "--image-dir", "--logdir"),
+}
+"""Of the scripts that the safety guide compares ours with, and of TensorBoard."""
+
+SEED_FLAGS = {"wildlife.md": SEED_1_FLAGS, "frames-quality.md": SEED_1_FLAGS, "safety.md": SEED_5_FLAGS}
 
 
 def name_of(path: Path) -> str:
@@ -115,10 +122,11 @@ def check_command(command: str) -> None:
         parser = argparse.ArgumentParser(exit_on_error=False)
         for flag in ("--set", "--skip", "--from", "-w"):
             parser.add_argument(flag, action="append", default=[])
+        parser.add_argument("--allow-code", action="store_true")
         given, paths = parser.parse_known_args(rest[1:])
         changes = dict(change.split("=", 1) for change in given.set)
         start = next(iter(vars(given)["from"]), None)
-        plan_recipe(read_recipe(rest[0]), RecipeOptions(paths, changes, given.skip, start))
+        plan_recipe(read_recipe(rest[0]), RecipeOptions(paths, changes, given.skip, start, given.allow_code))
 
 
 def check_flags(command: str, words: list[str]) -> None:
@@ -166,7 +174,7 @@ def test_commands_in_the_text_exist(page: Path) -> None:
 
 def test_every_flag_that_a_page_names_exists(page: Path) -> None:
     known = {flag for command in (*VERBS, *COMMANDS) for flag in flags_of_command(command)}
-    known |= {"--help", "--version", *FOREIGN_FLAGS, *(SEED_1_FLAGS if page.name in PAGES_ABOUT_SEED_1 else ())}
+    known |= {"--help", "--version", *FOREIGN_FLAGS, *SEED_FLAGS.get(page.name, ())}
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
 
     assert not set(FLAG.findall(text)) - known
@@ -274,6 +282,8 @@ TRAIN = ["--arch", "small-cnn", "--no-pretrained", "--image-size", "32", "--epoc
 STAGE_WORDS = {
     "ingest": [["photos", "--labels", "photos/labels.csv"]],
     "annotate": [["--annotator", "human:ALICE", "--labels", "photos/labels.csv"], ["--agreement"]],
+    "embed": [["--embedder", "colour-layout"]],
+    "search": [["photos/IMG_0003.jpg"]],
     "train": [[*TRAIN, "--name", "first"], [*TRAIN, "--name", "second", "--seed", "1"]],
     "predict": [["first"], ["second"], ["first", "photos/IMG_0003.jpg"]],
     "ensemble": [["first", "second"]],

@@ -5,8 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image as PillowImage
 
 from mekiki.api.recipes import RecipeOptions, plan_recipe, read_recipe, run_recipe, shipped_recipes
 from mekiki.api.verbs import settings_class
@@ -14,6 +16,7 @@ from mekiki.api.workspace import status
 from mekiki.demo.world import World
 from mekiki.media.finding import read_list_file
 from mekiki.settings import parse_settings
+from workspaces import scene, write_photo, write_text
 
 RECIPES = shipped_recipes()
 
@@ -23,7 +26,7 @@ def text_of(recipe: str) -> str:
 
 
 def test_the_recipes_that_exist_are_shipped() -> None:
-    assert "wildlife" in RECIPES
+    assert {"safety", "wildlife"} <= set(RECIPES)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -91,3 +94,35 @@ def classes_of(world: World, workspace: Path) -> list[str]:
     later = [step.step_id for step in read_recipe("wildlife")[1:]]
     run_recipe("wildlife", workspace, RecipeOptions([world.folder], {"ingest.labels": str(world.truth_path)}, later))
     return [name for name in status(workspace)["labels"] if name != "unknown"]
+
+
+def test_safety_runs_and_a_second_run_does_nothing(tmp_path: Path) -> None:
+    for number in range(48):
+        kind = "unsafe" if number % 3 == 0 else "safe"
+        photo = write_photo(tmp_path / "in" / kind / f"{number:02d}.jpg", number)
+        if kind == "unsafe":  # a red picture is easy to tell
+            PillowImage.fromarray(scene(number) // np.array([1, 3, 3], np.uint8)).save(photo, quality=92)
+    write_text(tmp_path / "in" / "safe" / "broken.jpg", "no picture")
+    options = RecipeOptions(
+        paths=[tmp_path / "in"],
+        changes={
+            "embed.embedder": "colour-layout",
+            "split.shares": {"train": 0.5, "val": 0.25, "test": 0.25},
+            "train.positive": "unsafe",
+            "train.search": 2,
+            "train.epochs": 6,
+            "tune.cross_fit": 2,
+            "tune.prevalence": {"unsafe": 0.01},
+        },
+    )
+
+    first = run_recipe("safety", tmp_path / "ws", options)
+    second = run_recipe("safety", tmp_path / "ws", options)
+
+    assert [one.stage for one in first] == [step.stage for step in read_recipe("safety")]
+    assert [one.n_failed for one in first] == [1] + [0] * (len(first) - 1)
+    assert [(one.n_written, one.n_rows) for one in second] == [(0, 0)] * len(first)
+    measured = next(one for one in first if one.stage == "evaluate").extra["metrics"]
+    assert measured["safety"]["macro_pr_auc"]["value"] > 0.9
+    page = (tmp_path / "ws" / first[-1].outputs["report"]).read_text(encoding="utf-8")
+    assert "PR-AUC (trapezoid)" in page

@@ -23,10 +23,13 @@ Boxes = NDArray[np.float32]
 Scores = NDArray[np.float32]
 """``(N,)`` in [0, 1]."""
 
-ItemKind = Literal["image", "video", "frame", "crop", "variant"]
+ItemKind = Literal["image", "video", "frame", "crop", "variant", "vector"]
 
 PICTURE_KINDS: tuple[ItemKind, ...] = ("image", "frame")
-"""Kinds that are whole pictures: what is labelled, split and trained on."""
+"""Kinds that are whole pictures: what has pixels to look at."""
+
+LABELLED_KINDS: tuple[ItemKind, ...] = (*PICTURE_KINDS, "vector")
+"""What is labelled, split, trained on and predicted: pictures, and vectors that came without theirs."""
 
 LabelState = Literal["present", "absent", "unsure"]
 
@@ -49,15 +52,19 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Lower-case endings of the names of videos; ``.ts`` is left out, since it mostly is TypeScript."""
 
+VECTOR_SUFFIXES = frozenset({".npy"})
+"""Lower-case endings of the names of files with vectors."""
+
 UNKNOWN = "unknown"
 """Never stored: it means that every class of an annotator's list is absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A picture or a video with an id made from its content.
+    """A picture, a video or a vector with an id made from its content.
 
-    ``path`` is where its bytes are now; None for a picture that is cut from its parent when it is needed.
+    ``path`` is where its bytes are now; None for a picture that is cut from its parent when it is needed, and for a row
+    of a matrix of vectors ``matrix.npy#12``, which is no file (see `mekiki.dataset.formats.npy.split_row`).
     ``size_bytes`` and ``mtime_ns`` are what the file was when it was ingested; None for files of our own.
     """
 

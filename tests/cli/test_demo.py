@@ -29,6 +29,25 @@ def test_the_demo_draws_runs_and_says_where_the_report_is(tmp_path: Path, capsys
     assert [step["n_failed"] for step in again if step["n_failed"]] == [1]  # broken on purpose, so the code is 0
 
 
+@pytest.mark.slow
+def test_the_safety_demo_sorts_photos_into_two_folders_and_compares_heads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["demo", "safety", "--folder", str(tmp_path / "demo"), "--json", "--stills", "120"]
+
+    assert main(words) == 0
+
+    steps = json.loads(capsys.readouterr().out)
+    measured = next(step for step in steps if step["stage"] == "evaluate")["metrics"]
+    assert {"safety", "safety-pca", "safety-orthogonal", "safety-tuned"} <= set(measured)
+    assert measured["safety"]["macro_pr_auc"]["value"] > 0.5
+
+    assert main(words) == 0
+
+    again = json.loads(capsys.readouterr().out)
+    assert [step["n_rows"] for step in again] == [0] * len(again)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mekiki.dataset.hashes import hash_picture
-from mekiki.dataset.ids import content_id
+from mekiki.dataset.ids import content_id, vector_id
 from mekiki.errors import UnreadableError
 from mekiki.intake.files import FileFacts, examine_file, unchanged_path
 from mekiki.records import Item
@@ -207,3 +207,23 @@ def test_noise_in_the_middle_of_a_video_is_no_reason_to_refuse_it(tmp_path: Path
 
     assert facts.kind == "video"
     assert facts.item_id != content_id(whole.read_bytes())
+
+
+def test_a_vector_is_what_its_numbers_are_whatever_its_file_looks_like(tmp_path: Path) -> None:
+    matrix = np.arange(1, 13, dtype=np.float32).reshape(3, 4)
+    np.save(tmp_path / "m.npy", matrix)
+    status = (tmp_path / "m.npy").stat()
+    facts = {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    second = Item(vector_id(matrix[1]), "vector", tmp_path / "m.npy#1", 0, 0, **facts)
+    first = Item(vector_id(matrix[0]), "vector", tmp_path / "m.npy#0", 0, 0, **facts)
+    matrix[0] = -1
+
+    np.save(tmp_path / "m.npy", matrix)  # of the same size, at another time
+    os.utime(tmp_path / "m.npy", ns=(1, 1))
+
+    assert unchanged_path(second) == tmp_path / "m.npy#1"
+    with pytest.raises(UnreadableError, match="changed since ingest"):
+        unchanged_path(first)
+    (tmp_path / "m.npy").unlink()
+    with pytest.raises(UnreadableError, match="gone since ingest"):
+        unchanged_path(second)

@@ -270,8 +270,14 @@ def test_zero_shot_says_what_it_waits_for(photos: Path) -> None:
     [
         pytest.param({"annotator": "vml"}, "no annotator is called 'vml'. Did you mean 'vlm'", id="name"),
         pytest.param({"annotator": "human"}, "--annotator human:NAME", id="a person without a name"),
-        pytest.param({"labels": ["x.csv"]}, "--labels is for --annotator import or human:NAME", id="labels for vlm"),
-        pytest.param({"annotator": "import", "model": "x"}, "--model is for --annotator vlm", id="model for import"),
+        pytest.param(
+            {"labels": ["x.csv"]}, "--labels is for --annotator import or human, not for vlm", id="labels for vlm"
+        ),
+        pytest.param(
+            {"annotator": "import", "model": "x"},
+            "--model is for --annotator vlm, not for import",
+            id="model for import",
+        ),
         pytest.param({"annotator": "import"}, "--labels FILE", id="import of nothing"),
         pytest.param({"classes_file": "japanese-mammals"}, "exclude each other", id="two lists"),
         pytest.param({"between": ["a", "b"]}, "--between goes with --agreement", id="between alone"),

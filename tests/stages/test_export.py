@@ -29,8 +29,9 @@ MAIN_FILES = {
     "seed1-annotations": "openai_video_annotations.csv",
     "yolo": "data.yaml",
 }
-REFUSES = {"imagefolder": "several classes", "flickr30k": "has a caption"}
-"""What the demo world cannot be written as, with the reason."""
+NO_VECTORS = "there are no vectors"
+REFUSES = {"imagefolder": "several classes", "flickr30k": "has a caption", "npy": NO_VECTORS, "npy-folders": NO_VECTORS}
+"""What the demo world cannot be written as, with the reason; tests/stages/test_export_vectors.py writes vectors."""
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from mekiki.training.backbones import BackboneSpec, default_preprocessing, make_
 from mekiki.training.card import CARD_KEY, ModelCard
 from mekiki.training.checkpoint import load_network, read_tensors, save_model
 from mekiki.training.members import split_members
+from model_runs import history, leave
 from planted import CLASSES, Planted, plant, plant_model, some_truth
 from workspaces import dump, file_hashes, ingest, run, scene, write_photo, write_text
 
@@ -126,7 +127,11 @@ def test_a_folder_of_the_users_is_not_replaced(networks: Planted, tmp_path: Path
         pytest.param({"format": "onnx"}, "say which with --model NAME", id="no model"),
         pytest.param({"format": "onnx", "model": "c"}, "no model is called 'c'", id="name"),
         pytest.param({"format": "onnx", "model": "a", "media": "copy"}, "--media does nothing", id="media"),
-        pytest.param({"format": "csv", "model": "a"}, "--model goes with --format onnx or seed1", id="of items"),
+        pytest.param(
+            {"format": "csv", "model": "a"},
+            "--model goes with --format onnx, seed1, seed5 or evaluation",
+            id="of items",
+        ),
         pytest.param({"format": "onxx"}, "no export format is called 'onxx'. Did you mean 'onnx'", id="format"),
     ],
 )
@@ -216,3 +221,44 @@ def test_a_new_evaluation_is_exported_anew(evaluated: Planted) -> None:
 
     assert second.run_id != first.run_id
     assert json.loads((evaluated.workspace / METRICS_FILE).read_text(encoding="utf-8"))["threshold"] == 0.5
+
+
+def test_an_evaluation_leaves_as_seed_5_does_and_twice_writes_nothing_new(evaluated: Planted) -> None:
+    first = run("export", evaluated.workspace, format="evaluation", model="a-tuned")
+
+    folder = evaluated.workspace / "exports" / "evaluation" / "a-tuned"
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    stems = ("pr_curve", "roc_curve", "prediction_histogram")
+    assert names == {"evaluation_metrics.txt", *(f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf"))}
+    text = (folder / "evaluation_metrics.txt").read_text(encoding="utf-8")
+    assert text.startswith("model: a-tuned (")
+    assert "PR-AUC (trapezoid): 1.0000 (" in text
+    assert set(first.outputs) == {"folder", *names}
+    assert first.notes == ["no training_history: 'a-tuned' has no training in this workspace"]
+    before = file_hashes(folder)
+    again = run("export", evaluated.workspace, format="evaluation", model="a-tuned")
+    assert (again.n_written, file_hashes(folder)) == (0, before)
+
+
+def test_a_tuned_model_has_the_history_of_the_one_that_was_trained(evaluated: Planted) -> None:
+    leave(evaluated.workspace, "train", "a", {"history.csv": history(4)}, model="a")
+
+    summary = run("export", evaluated.workspace, format="evaluation", model="a-tuned")
+
+    assert {"training_history.png", "training_history.pdf"} <= set(summary.outputs)
+    assert not summary.notes
+
+
+def test_an_evaluation_that_is_not_there_or_too_old_is_refused(evaluated: Planted) -> None:
+    for path in evaluated.workspace.glob("runs/*/metrics.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for model in content["models"]:
+            del model["parts"]["test"]["histograms"]
+        path.write_text(json.dumps(content), encoding="utf-8")
+
+    with pytest.raises(DataError, match=r"of an older mekiki.*mekiki forget \w+ -w .*, then mekiki evaluate"):
+        run("export", evaluated.workspace, format="evaluation")
+    with pytest.raises(UsageError, match="--media does nothing with --format evaluation"):
+        run("export", evaluated.workspace, format="evaluation", media="copy")
+    with pytest.raises(UsageError, match="no evaluated model is called 'b'"):
+        run("export", evaluated.workspace, format="evaluation", model="b")

@@ -227,7 +227,7 @@ def test_a_seed_1_data_set_arrives_with_its_parts(workspace: Path, tmp_path: Pat
 
 
 def test_every_format_that_can_be_read_is_tried_here() -> None:
-    elsewhere = {"megadetector", "flickr30k", "flickr8k", "coco-captions", "fairface", "seed1"}
+    elsewhere = {"megadetector", "flickr30k", "flickr8k", "coco-captions", "fairface", "seed1", "npy", "npy-folders"}
 
     assert set(READERS.names()) == LABELLED.keys() | elsewhere
 

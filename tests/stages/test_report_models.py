@@ -25,7 +25,10 @@ from model_runs import (
 from workspaces import ingest, run, write_photo
 
 N_PHOTOS = 6
-TITLES = ("Training", "Models compared", "Thresholds", "Class by class", "Worst mistakes", "Labels and who gave them")
+TITLES = (
+    *("Training", "Models compared", "Thresholds", "Class by class", "Areas under curves", "Worst mistakes"),
+    "Labels and who gave them",
+)
 
 
 @pytest.fixture
@@ -90,6 +93,41 @@ def test_the_best_models_test_figure_is_at_the_top_with_its_interval(judged: Pat
     assert "0.93 (0.90 to 0.96)" in head
     assert "micro F1 on test" in head
     assert "both-tuned" in head
+
+
+def test_pr_auc_on_test_is_named_with_its_interval(judged: Path) -> None:
+    text = page(judged)
+
+    assert "PR-AUC (trapezoid) on test" in text.split("<nav")[0]
+    assert re.search(
+        r"both-tuned, タヌキ: PR-AUC \(trapezoid\) 0\.\d{3}, 95 % interval 0\.\d{3} to 0\.\d{3}, 200 pictures, 60 "
+        "independent groups",
+        text,
+    )
+
+
+def test_a_search_is_shown_with_its_trials_and_a_broken_one_is_said(filled: Path) -> None:
+    trials = [
+        {
+            "number": n,
+            "state": "complete",
+            "value": 0.8 + n / 100,
+            "parameters": {"units": 128 * (1 + n % 2)},
+            "seconds": 2,
+        }
+        for n in range(5)
+    ]
+    content = {"objective": "val_pr_auc", "direction": "maximize", "trials": trials, "best": 4}
+    for name, found in (("good", content), ("bad", {"trials": [{}]}), ("none", None)):
+        files = {"history.csv": history(3)} | ({} if found is None else {"search.json": found})
+        leave(filled, "train", name, files, model=name, settings={"search": 5})
+
+    text = page(filled)
+
+    assert "Search of good" in text
+    assert "5 trials, 0 of them stopped early" in text
+    assert re.search(r"bad: runs/\w+/search.json of stage train cannot be understood", text)
+    assert re.search(r"none: runs/\w+/search.json of stage train is missing", text)
 
 
 def test_a_figure_on_another_part_than_test_is_no_main_figure(filled: Path) -> None:

@@ -170,7 +170,7 @@ def test_pixels_are_as_they_are_set(given: dict[str, Any], told: tuple[Any, ...]
     ("words", "told"),
     [
         pytest.param(["--mean", "0.5", "--mean", "0.5", "--mean", "0.5"], "mean and std go together", id="mean alone"),
-        pytest.param(["--activation", "softmax"], "--activation goes with --epochs 0", id="softmax"),
+        pytest.param(["--activation", "softmax"], "--activation goes with --head, or --epochs 0", id="softmax"),
         pytest.param(["--val-part", "train"], "train_part and val_part are both 'train'", id="same part"),
         pytest.param(["--val-part", "vla"], "Did you mean 'val'?", id="no such part"),
         pytest.param(["--split", "defalt"], "Did you mean 'default'?", id="no such split"),

@@ -50,6 +50,15 @@ def test_an_empty_history_is_a_header() -> None:
     assert as_table([]) == ",".join(COLUMNS) + "\n"
 
 
+def test_further_measures_follow_and_stand_in_the_log(tmp_path: Path) -> None:
+    with Recorder(tmp_path, events="tensorboard/final") as recorder:
+        said = recorder.record([row(1, val_pr_auc=0.75)])
+
+    assert as_table([row(1, val_pr_auc=0.75)]).splitlines()[0] == ",".join((*COLUMNS, "val_pr_auc"))
+    assert "PR-AUC 0.7500" in said
+    assert read_events(tmp_path / "tensorboard/final")["pr_auc/val"] == [(1, 0.75)]
+
+
 def test_the_log_has_a_line_an_epoch_with_the_time(tmp_path: Path) -> None:
     with Recorder(tmp_path) as recorder:
         said = recorder.record([row(1)])

@@ -40,6 +40,7 @@ def test_other_vectors_are_refused_and_both_are_named(changes: dict[str, object]
     "given",
     [
         pytest.param(CLIP, id="the same"),
+        pytest.param(CLIP.model_copy(update={"embedder": "onnx:elsewhere/clip.onnx"}), id="the same in another place"),
         pytest.param(VectorSpace(n_dims=512), id="of an unknown embedder"),
         pytest.param(VectorSpace(n_dims=512, embedder=CLIP.embedder), id="of that name, without an id"),
     ],

@@ -1,4 +1,4 @@
-"""The names that can be given elsewhere: recipes, formats, stages, annotators, backbones, runtimes."""
+"""The names that can be given elsewhere: recipes, formats, stages, annotators, embedders, backbones, runtimes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mekiki.api.recipes import shipped_recipes
 from mekiki.api.verbs import STAGES
 from mekiki.dataset.formats.registry import READERS, WRITERS
 from mekiki.errors import UsageError, unknown_name
+from mekiki.models.embed import ABOUT_EMBEDDERS
 from mekiki.stages.export import MODEL_FORMATS
 from mekiki.training.pretrained import TORCHVISION
 
@@ -43,6 +44,7 @@ def known_names(what: str | None = None) -> dict[str, dict[str, str]]:
         "formats": _formats,
         "stages": _stages,
         "annotators": lambda: ABOUT_ANNOTATORS,
+        "embedders": lambda: ABOUT_EMBEDDERS,
         "backbones": _backbones,
         "runtimes": lambda: ABOUT_RUNTIMES,
     }

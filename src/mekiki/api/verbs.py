@@ -20,6 +20,7 @@ from mekiki.settings import Settings, parse_settings
 if TYPE_CHECKING:
     from mekiki.stages.annotate import AnnotateSettings
     from mekiki.stages.dedupe import DedupeSettings
+    from mekiki.stages.embed import EmbedSettings
     from mekiki.stages.ensemble import EnsembleSettings
     from mekiki.stages.evaluate import EvaluateSettings
     from mekiki.stages.export import ExportSettings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mekiki.stages.ingest import IngestSettings
     from mekiki.stages.predict import PredictSettings
     from mekiki.stages.report import ReportSettings
+    from mekiki.stages.search import SearchSettings
     from mekiki.stages.split import SplitSettings
     from mekiki.stages.train import TrainSettings
     from mekiki.stages.tune import TuneSettings
@@ -36,6 +38,7 @@ STAGES: Registry[Any] = Registry(
     {
         "annotate": "mekiki.stages.annotate:annotate",
         "dedupe": "mekiki.stages.dedupe:dedupe",
+        "embed": "mekiki.stages.embed:embed",
         "ensemble": "mekiki.stages.ensemble:ensemble",
         "evaluate": "mekiki.stages.evaluate:evaluate",
         "export": "mekiki.stages.export:export",
@@ -43,6 +46,7 @@ STAGES: Registry[Any] = Registry(
         "ingest": "mekiki.stages.ingest:ingest",
         "predict": "mekiki.stages.predict:predict",
         "report": "mekiki.stages.report:report",
+        "search": "mekiki.stages.search:search",
         "split": "mekiki.stages.split:split",
         "train": "mekiki.stages.train:train",
         "tune": "mekiki.stages.tune:tune",
@@ -115,9 +119,19 @@ def frames(workspace: Path | str, settings: FramesSettings | None = None) -> Run
     return run_stage("frames", workspace, settings)
 
 
+def embed(workspace: Path | str, settings: EmbedSettings | None = None) -> RunSummary:
+    """Compute one vector per picture, from which all else can be had without another look at it."""
+    return run_stage("embed", workspace, settings)
+
+
 def dedupe(workspace: Path | str, settings: DedupeSettings | None = None) -> RunSummary:
     """Find the near-duplicates in a workspace."""
     return run_stage("dedupe", workspace, settings)
+
+
+def search(workspace: Path | str, settings: SearchSettings) -> RunSummary:
+    """Find the items of a workspace that are nearest to pictures, other items or words."""
+    return run_stage("search", workspace, settings)
 
 
 def split(workspace: Path | str, settings: SplitSettings | None = None) -> RunSummary:

@@ -13,9 +13,9 @@ from mekiki.catalog.db import Catalog
 from mekiki.catalog.items import class_names, inherited_groups, parents, read_groups, read_hashes, select_items
 from mekiki.catalog.results import hash_rows, iter_labels
 from mekiki.catalog.runs import runs_of
-from mekiki.dataset.hashes import HASH_NAME
+from mekiki.dataset.hashes import HASH_NAME, THUMB_SIDE_PX
 from mekiki.errors import DataError
-from mekiki.records import PICTURE_KINDS, STATE_CODES
+from mekiki.records import LABELLED_KINDS, STATE_CODES
 
 ALWAYS_JOINED = ("source", "derived", "near-duplicate", "burst", "identity")
 """Kinds of group that no split may tear apart."""
@@ -23,7 +23,10 @@ ALWAYS_JOINED = ("source", "derived", "near-duplicate", "burst", "identity")
 
 @dataclass(frozen=True, slots=True)
 class HashedPictures:
-    """All pictures with their hashes; rows belong together. See `mekiki.catalog.items.read_hashes`."""
+    """All that is labelled, with the hashes of pictures; rows belong together. See `mekiki.catalog.items.read_hashes`.
+
+    Vectors have no hash: they count as flat, so that nothing takes them for each other.
+    """
 
     item_ids: tuple[str, ...]
     hashes: dict[str, NDArray[Any]]
@@ -34,25 +37,35 @@ class HashedPictures:
 
 
 def hashed_pictures(catalog: Catalog) -> HashedPictures:
-    """Return all pictures with their hashes, in the order of their ids."""
-    item_ids = tuple(item.item_id for item in select_items(catalog, PICTURE_KINDS))
-    return HashedPictures(item_ids, read_hashes(catalog, item_ids))
+    """Return all pictures with their hashes, and the vectors among them without, in the order of their ids."""
+    item_ids = tuple(item.item_id for item in select_items(catalog, LABELLED_KINDS))
+    hashes = read_hashes(catalog, item_ids)
+    if not hashes["is_known"].any():
+        hashes["thumbnail"] = np.zeros((len(item_ids), THUMB_SIDE_PX**2), np.uint8)
+    hashes["is_flat"] = hashes["is_flat"] | ~hashes["is_known"]
+    return HashedPictures(item_ids, hashes)
 
 
 def require_compared(catalog: Catalog, pictures: HashedPictures) -> str:
     """Return the latest run that compared exactly these pictures for near-duplicates.
 
+    Where there are vectors and no pictures, only a run that compared the vectors counts.
+
     Raises:
         DataError: If there is none, or pictures have come or gone since.
     """
     compared = [run for run in runs_of(catalog, "dedupe") if run.finished_at]
+    way = ""
+    if pictures.item_ids and not pictures.hashes["is_known"].any():
+        compared = [run for run in compared if run.settings.get("by") == "vectors"]
+        way = " --by vectors"
     wanted = pictures.fingerprint()
     # Pictures that came may have gone again: then an older run is the one that compared these.
     fitting = [run for run in compared if run.reads.get("pictures") == wanted]
     if not fitting:
         since = "pictures have come or gone since the last time" if compared else "no pictures have been compared yet"
         raise DataError(
-            f"near-duplicates must be known before a split, and {since}: mekiki dedupe -w {catalog.workspace}"
+            f"near-duplicates must be known before a split, and {since}: mekiki dedupe{way} -w {catalog.workspace}"
         )
     return max(fitting, key=lambda run: run.finished_at or "").run_id
 

@@ -19,7 +19,14 @@ from mekiki.errors import DataError, UsageError
 
 SCHEMA_VERSION = 2
 MIGRATIONS: Mapping[int, str] = {
-    2: "CREATE UNIQUE INDEX vectors_by_place ON vectors (run_id, segment, row);",
+    2: """CREATE UNIQUE INDEX vectors_by_place ON vectors (run_id, segment, row);
+CREATE TABLE vector_rows (
+    path TEXT PRIMARY KEY, item_id TEXT NOT NULL, name TEXT NOT NULL, vector_id TEXT NOT NULL,
+    n_dims INTEGER NOT NULL, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX vector_rows_by_item ON vector_rows (item_id);
+CREATE INDEX vector_rows_by_name ON vector_rows (name);
+""",
 }
 """Version to the SQL that brings a file from the version before to it."""
 

@@ -20,7 +20,7 @@ from mekiki.catalog.scored import Examples, read_examples, read_scores
 from mekiki.dataset.ids import MODEL_ID_LENGTH, hash_file
 from mekiki.errors import BackendError, DataError, UnreadableError, UsageError, unknown_name
 from mekiki.metrics.ensembles import combine
-from mekiki.records import RunSummary
+from mekiki.records import LABELLED_KINDS, PICTURE_KINDS, ItemKind, RunSummary
 from mekiki.training.card import ModelCard, read_card
 
 
@@ -38,6 +38,12 @@ class KnownModel:
         """Runs of the splits that it, or its members, were trained on."""
         cards = self.card.members or (self.card,)
         return {str(card.split["run_id"]) for card in cards if "run_id" in card.split}
+
+    @property
+    def kinds(self) -> tuple[ItemKind, ...]:
+        """What it can judge: a head, or an ensemble of heads, also vectors that came without their pictures."""
+        cards = self.card.members or (self.card,)
+        return LABELLED_KINDS if all(card.is_head for card in cards) else PICTURE_KINDS
 
 
 def read_model(catalog: Catalog, model: str) -> KnownModel:
@@ -128,8 +134,14 @@ def split_for(catalog: Catalog, models: Sequence[KnownModel], name: str | None) 
     return trained_on[0]
 
 
-def read_parts(catalog: Catalog, split_run_id: str, classes: Sequence[str], parts: Collection[str]) -> Examples:
-    """Return the labelled pictures of some parts of a split.
+def read_parts(catalog: Catalog, split_run_id: str, models: Sequence[KnownModel], parts: Collection[str]) -> Examples:
+    """Return what is labelled in some parts of a split, as far as all of these models can judge it.
+
+    Args:
+        catalog: Where from.
+        split_run_id: The split.
+        models: At least one; all of the same classes, which are those of the rows.
+        parts: Of the split.
 
     Raises:
         UsageError: If the split has no such part, with the nearest.
@@ -139,7 +151,8 @@ def read_parts(catalog: Catalog, split_run_id: str, classes: Sequence[str], part
     for part in parts:
         if part not in known:
             raise unknown_name("part", part, known)
-    examples = read_examples(catalog, split_run_id, classes)
+    kinds = [kind for kind in LABELLED_KINDS if all(kind in model.kinds for model in models)]
+    examples = read_examples(catalog, split_run_id, models[0].card.class_names, kinds)
     for part in parts:
         if part not in examples.parts:
             raise DataError(

@@ -44,6 +44,7 @@ ITEM_TABLES = (
     "failures",
     "made",
     "sources",
+    "vector_rows",
 )
 FILE_COLUMNS = (("masks", "path"), ("heatmaps", "path"), ("models", "path"))
 

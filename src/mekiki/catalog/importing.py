@@ -14,6 +14,7 @@ from mekiki.catalog.items import GroupRow, find_item_by_path, write_classes, wri
 from mekiki.catalog.results import BoxRow, CaptionRow, LabelRow, hash_rows, write_boxes, write_captions, write_labels
 from mekiki.catalog.runs import CHUNK
 from mekiki.catalog.sources import KnownFile, find_known
+from mekiki.catalog.vector_rows import has_rows, rows_called
 from mekiki.dataset.claims import Claims, box_in_px
 from mekiki.dataset.formats.base import Record
 
@@ -67,7 +68,8 @@ def plan_import(catalog: Catalog, entries: Iterable[Entry], classes: Sequence[st
     """Find the items that entries speak of.
 
     An entry with a time or a frame number about a video speaks of that frame, if it has been taken out. So does one
-    about a picture that is not in the catalog, where the video that it names is.
+    about a picture that is not in the catalog, where the video that it names is; and one about a picture whose vector
+    an index names.
 
     Args:
         catalog: Where the items are.
@@ -76,6 +78,7 @@ def plan_import(catalog: Catalog, entries: Iterable[Entry], classes: Sequence[st
     """
     plan = ImportPlan(tuple(classes))
     stream = iter(entries)
+    has_index = has_rows(catalog)
     while chunk := list(islice(stream, CHUNK)):
         stored = [catalog.relative(entry.path) for entry in chunk]
         known = find_known(catalog, stored)
@@ -87,6 +90,9 @@ def plan_import(catalog: Catalog, entries: Iterable[Entry], classes: Sequence[st
                 _tie_to_video(catalog, plan, entry)
             elif video in known_videos:
                 _add(catalog, plan, known_videos[video], entry.record)
+            elif has_index and (rows := rows_called(catalog, entry.record.path)):
+                for one in find_known(catalog, rows).values():
+                    _add(catalog, plan, one, entry.record)
             else:
                 plan.n_waiting += 1
     return plan

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mekiki.catalog.db import PAGE_ROWS, Catalog, Transaction
 from mekiki.catalog.sources import standing_source
 from mekiki.errors import DataError
-from mekiki.records import Item, ItemKind
+from mekiki.records import PICTURE_KINDS, Item, ItemKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,15 @@ _values_of = attrgetter(*ITEM_COLUMNS)
 class ItemSelection:
     """Items of some kinds, in the order of their ids, read from the catalog a page at a time.
 
-    Pictures and videos none of whose files is known any more are left out. Of several files with the same bytes, one
-    that is still there is taken. Iterating twice gives the same.
+    Pictures, videos and vectors none of whose files is known any more are left out. Of several files with the same
+    bytes, one that is still there is taken. Iterating twice gives the same.
     """
 
     def __init__(self, catalog: Catalog, kinds: Sequence[ItemKind]) -> None:
         self._catalog = catalog
         marks = ", ".join(f"'{kind}'" for kind in kinds)
-        has_file = "(kind NOT IN ('image', 'video') OR EXISTS (SELECT 1 FROM sources s WHERE s.item_id = i.item_id))"
+        has_source = "EXISTS (SELECT 1 FROM sources s WHERE s.item_id = i.item_id)"
+        has_file = f"(kind NOT IN ('image', 'video', 'vector') OR {has_source})"
         kind = "kind" if len(kinds) == 1 else "+kind"  # of several, the index would sort all that is left for each page
         self._where = f"{kind} IN ({marks}) AND {has_file}"
 
@@ -120,6 +121,23 @@ def select_items(catalog: Catalog, kinds: Sequence[ItemKind]) -> ItemSelection:
     """
     require_items(catalog)
     return ItemSelection(catalog, kinds)
+
+
+def select_pictures(catalog: Catalog, cure: str) -> ItemSelection:
+    """Return what has pixels, for those who look at them.
+
+    Args:
+        catalog: Where from.
+        cure: What to type where there are only vectors.
+
+    Raises:
+        DataError: If nothing at all has been ingested, or vectors and no picture.
+    """
+    pictures = select_items(catalog, PICTURE_KINDS)
+    kinds = count_kinds(catalog)
+    if "vector" in kinds and not len(pictures):
+        raise DataError(f"{catalog.workspace} holds {kinds['vector']} vectors and no picture to look at: {cure}")
+    return pictures
 
 
 def require_items(catalog: Catalog) -> None:

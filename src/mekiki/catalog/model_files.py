@@ -10,7 +10,7 @@ from mekiki.catalog.db import Catalog, has_catalog
 from mekiki.catalog.models import find_model, list_models
 from mekiki.catalog.runs import runs_of
 from mekiki.errors import UnreadableError, UsageError
-from mekiki.training.card import read_card
+from mekiki.training.card import ModelCard, read_card
 from mekiki.training.user_code import code_place, is_user_code
 
 TRAINED_NAME = "training.json"
@@ -19,7 +19,7 @@ TRAINED_NAME = "training.json"
 CODE_PLACE = "code_place"
 """Key in it: where the program lay that was the backbone, see `mekiki.training.user_code.code_place`."""
 
-MODEL_SUFFIXES = (".safetensors", ".onnx", ".pt", ".pth", ".th")
+MODEL_SUFFIXES = (".safetensors", ".onnx", ".pt", ".pth", ".th", ".keras")
 """Endings of model files; anything else without a slash is a name or an id."""
 
 
@@ -65,10 +65,16 @@ def _is_trusted(catalog: Catalog, path: Path) -> bool:
     """Return whether each program that a model names lies where a training of the workspace ran it."""
     try:
         card = read_card(path)
-        places = {code_place(one.arch) for one in (card, *card.members) if is_user_code(one.arch)}
+        places = {code_place(name) for one in (card, *card.members) for name in _programs(one)}
     except (UnreadableError, UsageError, ValueError):  # whoever opens it says what is wrong
         return False
     return not places or places <= _trained_places(catalog)
+
+
+def _programs(card: ModelCard) -> list[str]:
+    """Return the ``python:FILE:CLASS`` that a model names: its backbone, and a head's embedder."""
+    names = (card.arch, "" if card.vectors is None else card.vectors.embedder)
+    return [name for name in names if is_user_code(name)]
 
 
 def _trained_places(catalog: Catalog) -> set[str]:

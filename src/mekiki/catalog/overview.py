@@ -37,7 +37,7 @@ def overview(catalog: Catalog) -> dict[str, Any]:
         name: dict(
             catalog.rows(
                 "SELECT part, count(*) FROM splits s JOIN items i ON i.item_id = s.item_id "
-                "WHERE s.run_id = ? AND i.kind IN ('image', 'frame') GROUP BY part ORDER BY part",
+                "WHERE s.run_id = ? AND i.kind IN ('image', 'frame', 'vector') GROUP BY part ORDER BY part",
                 (run_id,),
             )
         )

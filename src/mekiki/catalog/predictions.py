@@ -34,6 +34,11 @@ def predict_runs(catalog: Catalog, scores_id: str) -> list[str]:
     return [run.run_id for run in sorted(found, key=lambda run: run.finished_at or "", reverse=True)]
 
 
+def count_scores(catalog: Catalog, run_id: str) -> int:
+    """Return how many scores a run has stored; new items continue a run, so that it may grow."""
+    return int(catalog.value("SELECT count(*) FROM predictions WHERE run_id = ?", (run_id,)))
+
+
 def read_predictions(catalog: Catalog, run_id: str, class_names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """Return item id to the ``(C,)`` scores that a run stored; never mix those of two, which computed differently."""
     columns = {name: column for column, name in enumerate(class_names)}

@@ -18,7 +18,7 @@ CREATE TABLE runs (
 
 CREATE TABLE items (
     item_id      TEXT PRIMARY KEY,
-    kind         TEXT NOT NULL,              -- image | video | frame | crop | variant
+    kind         TEXT NOT NULL,              -- image | video | frame | crop | variant | vector
     parent_id    TEXT,
     path         TEXT,                       -- only of files that mekiki made, relative to the workspace
     width_px     INTEGER NOT NULL,           -- upright
@@ -46,6 +46,18 @@ CREATE TABLE sources (
     mtime_ns     INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX sources_by_item ON sources (item_id, path);
+
+CREATE TABLE vector_rows (                   -- rows of matrices of vectors that an index names
+    path         TEXT PRIMARY KEY,           -- matrix.npy#12, otherwise as in sources
+    item_id      TEXT NOT NULL,              -- the picture whose vector it is, or the item of kind vector that it is
+    name         TEXT NOT NULL,              -- in the index
+    vector_id    TEXT NOT NULL,              -- of its numbers
+    n_dims       INTEGER NOT NULL,
+    size_bytes   INTEGER NOT NULL,           -- of the matrix
+    mtime_ns     INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX vector_rows_by_item ON vector_rows (item_id);
+CREATE INDEX vector_rows_by_name ON vector_rows (name);
 
 CREATE TABLE made (                          -- which run asked for which derived item
     run_id       TEXT NOT NULL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from mekiki.catalog.items import class_names, select_items
 from mekiki.catalog.predictions import predict_runs, read_predictions
 from mekiki.catalog.results import hash_rows, iter_labels, read_split
 from mekiki.errors import DataError, UsageError, unknown_name
-from mekiki.records import PICTURE_KINDS, STATE_CODES, Item
+from mekiki.records import LABELLED_KINDS, STATE_CODES, Item, ItemKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Examples:
         atoms: ``(N,)`` int64: pictures with the same number belong together.
         split_run_id: The split.
         n_unlabelled: Pictures of these parts that nobody labelled; they are left out.
+        n_other_kinds: Vectors of the split that are left out, since pixels are wanted.
     """
 
     items: tuple[Item, ...]
@@ -37,6 +38,7 @@ class Examples:
     atoms: NDArray[np.int64]
     split_run_id: str
     n_unlabelled: int = 0
+    n_other_kinds: int = 0
 
     def __len__(self) -> int:
         return len(self.items)
@@ -45,9 +47,7 @@ class Examples:
         """Return some of the rows."""
         chosen = [int(row) for row in rows]
         items, parts = tuple(self.items[row] for row in chosen), tuple(self.parts[row] for row in chosen)
-        return Examples(
-            items, self.class_names, self.truth[chosen], parts, self.atoms[chosen], self.split_run_id, self.n_unlabelled
-        )
+        return replace(self, items=items, truth=self.truth[chosen], parts=parts, atoms=self.atoms[chosen])
 
     def of_part(self, *parts: str) -> Examples:
         """Return the rows of these parts."""
@@ -59,13 +59,16 @@ class Examples:
         return hash_rows([self.class_names, ids, self.parts, (self.truth.tobytes(), self.atoms.tobytes())])
 
 
-def read_examples(catalog: Catalog, split_run_id: str, classes: Sequence[str] = ()) -> Examples:
-    """Return all labelled pictures of a split with their parts.
+def read_examples(
+    catalog: Catalog, split_run_id: str, classes: Sequence[str] = (), kinds: Sequence[ItemKind] = LABELLED_KINDS
+) -> Examples:
+    """Return all that is labelled in a split, with its parts.
 
     Args:
         catalog: Where from.
         split_run_id: See `mekiki.catalog.results.require_split`.
         classes: Columns in this order; empty takes all classes of the workspace in theirs.
+        kinds: Kinds of item; what looks at pixels leaves vectors out.
 
     Raises:
         UsageError: If a class is asked for that the workspace does not know.
@@ -94,8 +97,14 @@ def read_examples(catalog: Catalog, split_run_id: str, classes: Sequence[str] = 
                     row[columns[name]] = STATE_CODES[state]
             if (row >= 0).any():
                 states[item_id] = row
-    pictures = [item for item in select_items(catalog, PICTURE_KINDS) if item.item_id in dealt]
+    everything = [item for item in select_items(catalog, LABELLED_KINDS) if item.item_id in dealt]
+    pictures = [item for item in everything if item.kind in kinds]
     items = tuple(item for item in pictures if item.item_id in states)
+    if not pictures and everything:
+        raise DataError(
+            f"the split holds {len(everything)} vectors and no picture, so that there are no pixels to look at: "
+            f"mekiki train --head mlp -w {catalog.workspace} learns from vectors"
+        )
     if not items:
         raise DataError(f"no picture of the split is labelled: mekiki annotate -w {catalog.workspace}")
     numbers = {atom: number for number, atom in enumerate(sorted({dealt[one.item_id].atom for one in items}))}
@@ -107,6 +116,7 @@ def read_examples(catalog: Catalog, split_run_id: str, classes: Sequence[str] = 
         np.array([numbers[dealt[one.item_id].atom] for one in items], np.int64),
         split_run_id,
         len(pictures) - len(items),
+        len(everything) - len(pictures),
     )
 
 

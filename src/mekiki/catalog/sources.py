@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mekiki.catalog.db import Catalog, Transaction
 from mekiki.catalog.runs import CHUNK
+from mekiki.dataset.formats.npy import split_row
 from mekiki.errors import shown_path
 
 LABEL_LINE = re.compile(r":\d+$")
@@ -36,7 +37,7 @@ def known_sources(catalog: Catalog, stored: Sequence[str]) -> dict[str, tuple[st
 
 
 def find_known(catalog: Catalog, stored: Sequence[str]) -> dict[str, KnownFile]:
-    """Return stored path to item, for those of these paths that were ingested or that mekiki made.
+    """Return stored path to item, for those of these paths that were ingested, that mekiki made, or that an index has.
 
     Args:
         catalog: Where from.
@@ -46,7 +47,10 @@ def find_known(catalog: Catalog, stored: Sequence[str]) -> dict[str, KnownFile]:
     columns = "i.item_id, i.kind, i.width_px, i.height_px"
     own = f"SELECT i.path, {columns} FROM items i WHERE i.path IN ({marks})"
     given = f"SELECT s.path, {columns} FROM sources s JOIN items i ON i.item_id = s.item_id WHERE s.path IN ({marks})"
-    return {row[0]: KnownFile(*row[1:]) for sql in (own, given) for row in catalog.rows(sql, stored)}
+    rows = (
+        f"SELECT r.path, {columns} FROM vector_rows r JOIN items i ON i.item_id = r.item_id WHERE r.path IN ({marks})"
+    )
+    return {row[0]: KnownFile(*row[1:]) for sql in (own, rows, given) for row in catalog.rows(sql, stored)}
 
 
 def write_sources(transaction: Transaction, rows: Iterable[tuple[str, str, int, int]]) -> int:
@@ -68,7 +72,7 @@ def standing_source(catalog: Catalog, item_id: str) -> tuple[str, int, int]:
 def _n_differences(path: Path, size_and_time: tuple[int, int]) -> int:
     """Return 0 for a file that has this size and time, 1 if only the time is another, 2 otherwise."""
     try:
-        status = path.stat()
+        status = split_row(path)[0].stat()
     except OSError:
         return 2
     if status.st_size != size_and_time[0]:
@@ -98,19 +102,19 @@ def drop_healed_failures(
         source = known.get(catalog.relative(Path(place)))
         if label_file != place and not Path(place).exists():
             is_healed = label_file in label_files or not Path(label_file).exists()
-        elif Path(place).exists():
+        elif split_row(place)[0].exists():
             is_healed = source is not None and _n_differences(Path(place), source[1:]) == 0
         else:
-            is_healed = place not in still_asked
+            is_healed = str(split_row(place)[0]) not in still_asked
         if is_healed:
             n_dropped += transaction.delete("failures", "run_id = ? AND item_id = ?", (run_id, item_id))
     return n_dropped
 
 
 def items_without_file(catalog: Catalog) -> list[str]:
-    """Return the ids of photos and videos whose file was changed or replaced by another, in order."""
+    """Return the ids of photos, videos and vectors whose file was changed or replaced by another, in order."""
     sql = (
-        "SELECT item_id FROM items i WHERE kind IN ('image', 'video') "
+        "SELECT item_id FROM items i WHERE kind IN ('image', 'video', 'vector') "
         "AND NOT EXISTS (SELECT 1 FROM sources s WHERE s.item_id = i.item_id) ORDER BY item_id"
     )
     return [row[0] for row in catalog.rows(sql)]

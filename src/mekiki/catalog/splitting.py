@@ -29,7 +29,7 @@ from mekiki.dataset.duplicates import nearest_across
 from mekiki.dataset.groups import join_atoms
 from mekiki.dataset.splits import SplitItems
 from mekiki.errors import DataError, UsageError
-from mekiki.records import PICTURE_KINDS
+from mekiki.records import LABELLED_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,5 +228,5 @@ def _in_two_parts(catalog: Catalog, item_id: str, clip_id: str | None, parts: Co
 
 def _dealt(catalog: Catalog, whole: Splittable, parts: Sequence[str | None]) -> DealtItems:
     items = whole.items
-    names = [str(item.path) for item in select_items(catalog, PICTURE_KINDS)]
+    names = [str(item.path) for item in select_items(catalog, LABELLED_KINDS)]
     return DealtItems(items.item_ids, names, parts, items.atoms, items.class_names, items.states)

@@ -75,6 +75,10 @@ def describe_examples(examples: Examples, wanted: Wanted) -> list[str]:
             notes.append(f"no picture of part {part!r} shows {', '.join(missing)}: they {effect}")
     if examples.n_unlabelled:
         notes.append(f"{examples.n_unlabelled} pictures of the split have no label and were left out")
+    if examples.n_other_kinds:
+        notes.append(
+            f"{examples.n_other_kinds} vectors of the split have no pixels and were left out (--head uses them)"
+        )
     return notes
 
 

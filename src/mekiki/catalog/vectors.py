@@ -23,6 +23,8 @@ from mekiki.training.vector_space import VectorSpace
 
 SEGMENT_ROWS = 65_536
 FOLDER = "vectors"
+INDEX_PATTERN = "index-*.faiss"
+"""Names of the files beside a run's segments that searching makes; they hold copies of the vectors."""
 
 Vectors = NDArray[np.float32]
 """``(N, D)``."""
@@ -45,9 +47,16 @@ class VectorRun:
     is_finished: bool
 
 
-def vectors_identity(space: VectorSpace, precision: str) -> str:
-    """Return the identity of an ``embed`` run, from which `vector_runs` knows what its vectors are."""
-    return json.dumps({"space": space.model_dump(mode="json"), "precision": precision}, sort_keys=True)
+def vectors_identity(space: VectorSpace, precision: str, graph_id: str = "") -> str:
+    """Return the identity of an ``embed`` run, from which `vector_runs` knows what its vectors are.
+
+    Args:
+        space: What they are.
+        precision: Of the arithmetic.
+        graph_id: Stands for the 8-bit graph that computes them; empty without one.
+    """
+    known = {"space": space.model_dump(mode="json"), "precision": precision}
+    return json.dumps(known | ({"graph": graph_id} if graph_id else {}), sort_keys=True)
 
 
 def vector_runs(catalog: Catalog) -> list[VectorRun]:
@@ -172,16 +181,21 @@ class StoredVectors:
 
     def _segment(self, name: str) -> Vectors:
         if name not in self._segments:
-            self._segments[name] = _open_segment(self._catalog.locate(name), self.n_dims)
+            self._segments[name] = open_segment(self._catalog.locate(name), self.n_dims)
         return self._segments[name]
 
 
 def wipe_vectors(catalog: Catalog, item_id: str) -> None:
-    """Overwrite an item's vectors with zeros in their files, of all runs; the rows of the table are the caller's."""
+    """Overwrite an item's vectors with zeros in their files, of all runs; the rows of the table are the caller's.
+
+    Indexes that were made of them go too; the next search makes them anew.
+    """
     for segment, row in list(catalog.rows("SELECT segment, row FROM vectors WHERE item_id = ?", (item_id,))):
         path = catalog.locate(segment)
         if path.exists():
             _put(path, row, np.zeros((1, np.load(path, mmap_mode="r").shape[1]), np.float32))
+        for index in path.parent.glob(f"{INDEX_PATTERN}*"):
+            index.unlink()
 
 
 def segments_of(catalog: Catalog, run_id: str) -> list[Path]:
@@ -225,7 +239,12 @@ def _make_segment(path: Path, shape: tuple[int, int]) -> None:
     part.replace(path)
 
 
-def _open_segment(path: Path, n_dims: int) -> Vectors:
+def open_segment(path: Path, n_dims: int) -> Vectors:
+    """Return a segment's ``(65536, D)`` rows, mapped and not read.
+
+    Raises:
+        DataError: If the file is not there or not what was written.
+    """
     try:
         rows: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:

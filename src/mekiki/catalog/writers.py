@@ -8,6 +8,7 @@ ENGINE_TABLES = frozenset({"runs", "done", "failures"})
 WRITERS: dict[str, frozenset[str]] = {
     "items": frozenset({"ingest", "frames", "detect", "faces", "segment", "balance"}),
     "sources": frozenset({"ingest"}),
+    "vector_rows": frozenset({"ingest"}),
     "made": frozenset({"frames", "detect", "faces", "segment", "balance"}),
     "groups": frozenset({"ingest", "dedupe"}),
     "hashes": frozenset({"ingest", "frames", "balance"}),

@@ -5,6 +5,8 @@ from __future__ import annotations
 VERBS: dict[str, str] = {
     "ingest": "add photos and videos, and what files say of them",
     "frames": "take pictures out of videos",
+    "embed": "compute one vector per picture, which serves all that follows",
+    "search": "find what is nearest to words, a picture or an item",
     "dedupe": "find near-duplicates",
     "annotate": "label pictures: by a vision-language model, a file or a person",
     "split": "deal out items to parts that share nothing, with a certificate",
@@ -22,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "run": "run a recipe: a YAML list of steps",
     "demo": "make a small world of photos and clips, and run a recipe on it",
     "status": "count what is in a workspace",
-    "list": "list recipes, formats, stages, annotators, backbones or runtimes",
+    "list": "list recipes, formats, stages, annotators, embedders, backbones or runtimes",
     "doctor": "say what is installed and what is missing",
     "forget": "delete a run, or an item with all that was made from it",
 }

@@ -16,6 +16,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mekiki.errors import UnreadableError
 
 ID_LENGTH = 32
@@ -69,6 +72,14 @@ def hash_file(path: Path) -> str:
     except OSError as error:
         raise UnreadableError(path, error.strerror or str(error)) from error
     return content_id(hasher)
+
+
+def vector_id(vector: NDArray[np.float32]) -> str:
+    """Return the id of a vector ``(D,)``: of its numbers as float32, whatever file they came in.
+
+    0.0 and -0.0 are different here; what `mekiki.dataset.formats.npy` reads has none of the latter.
+    """
+    return content_id(b"vector\0float32\0" + np.ascontiguousarray(vector, "<f4").tobytes())
 
 
 def frame_id(video_id: str, pts: int, time_base: Fraction) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mekiki.api.recipes import Step, read_recipe
-from mekiki.demo.world import World
+from mekiki.demo.safety import UNSAFE, SafetyWorld, make_safety_world
+from mekiki.demo.settings import WorldSettings
+from mekiki.demo.world import World, make_world
 
 FRAMES = {"sampling": "every-n-frames", "every_n_frames": 4}
 """The world's clips last two to three seconds at 8 frames a second."""
@@ -27,28 +30,94 @@ TRAINING: dict[str, Any] = {
 }
 """For drawn animals on two cores; a minute or so for each network. Seed 1's positive weights cost 0.05 of F1 here."""
 
+SAFETY = "safety"
+SAFETY_SIZES = {"n_clips": 25, "n_stills": 600}
+"""The fewest clips that a world can have with its planted copies; they are not used here."""
+
+PROJECTIONS, PROJECTED_DIMS = ("pca", "orthogonal"), 64
+SAFETY_CHANGES: dict[str, dict[str, Any]] = {
+    "embed": {"embedder": "colour-layout"},
+    "train": {"positive": UNSAFE},
+    "tune": {"prevalence": {UNSAFE: 0.01}, "at_least": 0.8},
+}
+"""What the recipe is given in this world: no weights, one score, and that it is rarer outside."""
+
 HEADER = """# The recipe {name!r} for the demo world: what `mekiki demo` runs.
 # Change it and run it again: mekiki run {path} -w {workspace}
 """
 
 
-def write_demo_recipe(name: str, world: World, path: Path, workspace: Path) -> Path:
-    """Write the recipe of that name for a world, where a user can read and change it.
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A world on disk and the recipe that is run on it.
 
-    Its truth of single frames is imported by ``annotate``, when the frames have been taken.
+    Attributes:
+        recipe: The file.
+        n_unreadable: Photos of the world that are broken on purpose.
+    """
+
+    recipe: Path
+    n_unreadable: int
+
+
+def make_demo(name: str, folder: Path, settings: WorldSettings, workspace: Path, n_workers: int = 1) -> Demo:
+    """Draw the world that a recipe is shown on, and write the recipe as it fits that world.
 
     Args:
         name: A shipped recipe.
-        world: The photos, clips and truth.
-        path: The file to write.
+        folder: Where the world and the recipe go.
+        settings: Of the world.
         workspace: Where it is going to run; for the comment in the file.
+        n_workers: Processes that draw.
+
+    Raises:
+        UsageError: If the folder holds something that is no world.
     """
-    steps = adapt_steps(read_recipe(name), world)
+    steps = read_recipe(name)
+    if name == SAFETY:
+        photos = make_safety_world(folder / "world", settings, n_workers)
+        adapted, n_unreadable = adapt_safety_steps(steps, photos), photos.n_unreadable
+    else:
+        world = make_world(folder / "world", settings, n_workers)
+        adapted, n_unreadable = adapt_steps(steps, world), world.n_unreadable
+    return Demo(_write_steps(name, adapted, folder / f"{name}.yaml", workspace), n_unreadable)
+
+
+def demo_settings(name: str, given: Mapping[str, Any]) -> WorldSettings:
+    """Return how a recipe's world is drawn: photos alone for the one that looks at no clips."""
+    return WorldSettings(**{**(SAFETY_SIZES if name == SAFETY else {}), **given})
+
+
+def _write_steps(name: str, steps: Sequence[Step], path: Path, workspace: Path) -> Path:
+    """Write a recipe where a user can read and change it."""
     listed = [{"stage": step.stage, "id": step.step_id, **step.values} for step in steps]
     text = yaml.safe_dump({"steps": listed}, allow_unicode=True, sort_keys=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(HEADER.format(name=name, path=path, workspace=workspace) + text, encoding="utf-8")
     return path
+
+
+def adapt_safety_steps(steps: Sequence[Step], photos: SafetyWorld) -> list[Step]:
+    """Return the steps with the world's folders, vectors that need no weights, and three heads to compare."""
+    adapted: list[Step] = []
+    for step in steps:
+        values = {**step.values, **SAFETY_CHANGES.get(step.stage, {})}
+        if step.stage == "ingest":
+            values["paths"] = [str(photos.folder)]
+        adapted.append(Step(step.step_id, step.stage, values))
+        if step.stage == "predict":
+            adapted += [one for kind in PROJECTIONS for one in _with_projection(kind)]
+    return adapted
+
+
+def _with_projection(kind: str) -> list[Step]:
+    """Return the steps of a head that sees its vectors through a projection."""
+    name = f"safety-{kind}"
+    head = {"head": "mlp", "class_weight": True, "seed": 42, "positive": UNSAFE}
+    return [
+        Step(f"train-{kind}", "train", {"name": name, **head, "projection": f"{kind}:{PROJECTED_DIMS}"}),
+        Step(f"predict-{kind}", "predict", {"model": name}),
+    ]
 
 
 def adapt_steps(steps: Sequence[Step], world: World) -> list[Step]:

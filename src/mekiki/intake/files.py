@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
+from mekiki.dataset.formats.npy import read_vector, split_row
 from mekiki.dataset.hashes import PictureHash, hash_picture
-from mekiki.dataset.ids import content_id, hash_file
+from mekiki.dataset.ids import content_id, hash_file, vector_id
 from mekiki.errors import UnreadableError, shown_path
 from mekiki.media.images import decode_image, read_exif, read_picture_bytes
 from mekiki.media.kinds import HEAD_BYTES, sniff_kind
@@ -20,7 +21,7 @@ HASH_SIDE_PX = 128
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What reading a whole file once tells. Videos have no hash; pictures have no duration."""
+    """What reading a whole file once tells. Videos and vectors have no hash; pictures have no duration."""
 
     item_id: str
     kind: ItemKind
@@ -68,7 +69,7 @@ def examine_file(path: Path, *, allow_truncated: bool = False) -> FileFacts:
 
 
 def unchanged_path(item: Item) -> Path:
-    """Return where an item's bytes are, if they are still those that were ingested.
+    """Return where an item's bytes are, if they are still those that were ingested; of a row of a matrix, its place.
 
     A file whose size and time are as they were is trusted; one that was only touched is read and compared.
 
@@ -78,7 +79,7 @@ def unchanged_path(item: Item) -> Path:
     if item.path is None:
         raise UnreadableError(item.item_id, "its picture is cut from its parent; it has no file")
     try:
-        now = item.path.stat()
+        now = split_row(item.path)[0].stat()
     except OSError as error:
         is_ours = item.size_bytes is None
         cure = (
@@ -89,7 +90,7 @@ def unchanged_path(item: Item) -> Path:
         raise UnreadableError(item.path, f"gone since ingest: {cure}") from error
     if item.size_bytes is None or (now.st_size, now.st_mtime_ns) == (item.size_bytes, item.mtime_ns):
         return item.path
-    if now.st_size != item.size_bytes or hash_file(item.path) != item.item_id:
+    if now.st_size != item.size_bytes or _content_id(item) != item.item_id:
         raise UnreadableError(item.path, "changed since ingest: mekiki ingest it again")
     return item.path
 
@@ -118,6 +119,12 @@ def look_at(path: Path) -> tuple[int, int, str]:
     if kind is None:
         raise UnreadableError(path, "wrongly named: its content is no known format of photo or video")
     return status.st_size, status.st_mtime_ns, kind
+
+
+def _content_id(item: Item) -> str:
+    """Return the id that an item's file gives now."""
+    path, row = split_row(item.path or "")
+    return vector_id(read_vector(path, row)) if item.kind == "vector" else hash_file(path)
 
 
 def _examine_video(path: Path, size_bytes: int, mtime_ns: int) -> FileFacts:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
 
-from mekiki.errors import BackendError
 from mekiki.models.base import Answer, Question
 from mekiki.models.pricing import Sizes
 from mekiki.registry import Registry
@@ -125,30 +124,20 @@ class LabelFiles:
     """Somebody whose labels stand in files: a person, or whoever wrote them. Is shown nothing."""
 
 
-class ZeroShotAnnotator:
-    """Compares a picture with the names of the classes in the space of an embedder; needs the stage ``embed``.
-
-    Raises:
-        BackendError: Always, in this version: it has no embedders.
-    """
-
-    def __init__(self, model: str = "") -> None:
-        raise BackendError(
-            f"zero-shot{f':{model}' if model else ''} needs an embedder, and this version of mekiki has no embed yet. "
-            "Use --annotator vlm with OPENAI_BASE_URL (local servers need no key), or --annotator import --labels FILE"
-        )
+class Words:
+    """Nobody: stored vectors of pictures are compared with the names of the classes; see `mekiki.models.zero_shot`."""
 
 
 ANNOTATORS: Registry[Any] = Registry(
     "annotator",
     {
         "vlm": "mekiki.models.vlm_openai:VlmAnnotator",
-        "zero-shot": "mekiki.models.annotators:ZeroShotAnnotator",
+        "zero-shot": "mekiki.models.annotators:Words",
         "import": "mekiki.models.annotators:LabelFiles",
         "human": "mekiki.models.annotators:LabelFiles",
     },
 )
-"""``vlm:MODEL``, ``import:NAME`` and ``human:NAME`` say more.
+"""``vlm:MODEL``, ``zero-shot:EMBEDDER``, ``import:NAME`` and ``human:NAME`` say more.
 
 Whom to believe first stands in `mekiki.catalog.results.ANNOTATOR_ORDER`.
 """

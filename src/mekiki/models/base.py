@@ -14,8 +14,9 @@ from mekiki.records import Image
 from mekiki.training.card import ModelCard
 from mekiki.training.vector_space import VectorSpace
 
-Prepared = tuple[NDArray[np.float32], ...]
-"""One picture as a classifier's networks want it: ``(3, H, W)`` each, one per different preprocessing."""
+Prepared = tuple[NDArray[Any], ...]
+"""One picture as a classifier's networks want it: ``(3, H, W)`` float32 each, one per different preprocessing; for an
+embedder before a head as that takes it, RGB uint8."""
 
 
 class Classifier(Protocol):

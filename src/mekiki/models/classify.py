@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from mekiki.errors import BackendError, UnreadableError
 from mekiki.models.base import Classifier
+from mekiki.models.classify_head import has_heads, open_on_pictures
 from mekiki.models.opening import Opening, load_card, load_model
 from mekiki.registry import Registry
 from mekiki.training.card import ModelCard
@@ -43,6 +44,8 @@ def open_classifier(opening: Opening) -> Classifier:
             return _open_torch(known)
         with TemporaryDirectory(prefix="mekiki-") as folder:
             card, tensors = load_model(known)
+            if has_heads(card):
+                return open_on_pictures(card, tensors, known)
             graph = export_onnx(card, tensors, Path(folder) / "model.onnx", allow_code=known.allow_code)
             return _make(known, card, graph)
     except UnreadableError as error:
@@ -60,6 +63,8 @@ def _open_torch(opening: Opening) -> Classifier:
     from mekiki.training.members import split_members
 
     card, tensors = load_model(opening)
+    if has_heads(card):
+        return open_on_pictures(card, tensors, opening)
     networks = [
         CLASSIFIERS.create(
             "torch",

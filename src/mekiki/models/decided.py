@@ -18,12 +18,22 @@ from numpy.typing import NDArray
 from mekiki.dataset.formats.predictions_out import Prediction
 from mekiki.intake.inputs import GivenFile, split_key
 from mekiki.records import UNKNOWN
-from mekiki.training.card import ModelCard
+from mekiki.training.card import DEFAULT_THRESHOLD, ModelCard
+from mekiki.training.foreign_heads import NEGATIVE_KEY
 
 ClipScore = Literal["max", "mean"]
 
 ScoredPage = tuple[list[str], NDArray[np.float32]]
 """Keys, and ``(N, C)`` raw scores."""
+
+
+def in_words(one: Prediction, card: ModelCard) -> str:
+    """Return what a model says of one thing, as a line; of a model with a single class with its threshold."""
+    if len(card.class_names) > 1:
+        return str(one)
+    limit = (card.thresholds or (DEFAULT_THRESHOLD,))[0]
+    says = one.labels[0] if not one.is_unknown else str(card.settings.get(NEGATIVE_KEY, UNKNOWN))
+    return f"{one.name}: {says} (probability of {card.class_names[0]} {one.scores[0]:.4f}, threshold {limit:.4g})"
 
 
 class Tally:

@@ -158,7 +158,7 @@ def _read(
             "searches on 'val'"
         )
     split_run_id = split_for(catalog, models, settings.split)
-    examples = read_parts(catalog, split_run_id, models[0].card.class_names, [settings.part])
+    examples = read_parts(catalog, split_run_id, models, [settings.part])
     notes = [require_unseen(catalog, one, examples, settings.part, "weights are not searched") for one in models]
     if not (examples.truth == 1).any():
         raise DataError(

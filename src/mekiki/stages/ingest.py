@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,24 +12,28 @@ from pydantic import AfterValidator
 from mekiki.catalog.bursts import burst_groups
 from mekiki.catalog.db import Catalog, Transaction
 from mekiki.catalog.found import NAMED, FoundFile, FoundFiles, notes_on_paths
+from mekiki.catalog.found_vectors import FoundVector, FoundVectors
 from mekiki.catalog.importing import Entry, plan_import, write_import
-from mekiki.catalog.ingested import IngestedFile, SaidOfAll, write_ingested
+from mekiki.catalog.ingested import SaidOfAll
 from mekiki.catalog.items import is_own_file, write_groups
 from mekiki.catalog.results import hash_rows
 from mekiki.catalog.sources import drop_healed_failures, items_without_file
+from mekiki.catalog.vector_rows import drop_gone_rows, drop_stale_failures
 from mekiki.dataset.formats.base import ReadOptions
 from mekiki.dataset.formats.class_lists import is_unknown
 from mekiki.dataset.formats.label_text import clean_name
-from mekiki.dataset.formats.reading import LabelFiles, PathRules, read_label_files
+from mekiki.dataset.formats.npy import is_vector_name, split_row
+from mekiki.dataset.formats.reading import LabelFiles, PathRules, read_folder_names, read_label_files
 from mekiki.dataset.formats.registry import READERS, detect_format
-from mekiki.dataset.groups import compile_path_pattern, parse_path
+from mekiki.dataset.groups import compile_path_pattern
 from mekiki.dataset.ids import content_id
+from mekiki.engine.ingesting import IngestFilesWork
+from mekiki.engine.ingesting_vectors import IngestVectorsWork, sized_for_vectors
 from mekiki.engine.run import Engine, Outcome
-from mekiki.errors import UnreadableError, UsageError, shown_path, unknown_name
-from mekiki.intake.files import examine_file
-from mekiki.media.finding import Findings, find_files
+from mekiki.errors import UsageError, shown_path, unknown_name
+from mekiki.media.finding import MEDIA_SUFFIXES, Findings, find_files
 from mekiki.models.hub import PREFIX, fetch_dataset
-from mekiki.records import Failure, Loaded, Result, RunSummary
+from mekiki.records import VECTOR_SUFFIXES, Failure, RunSummary
 from mekiki.settings import Field, Input, PerItemSettings, Positional, SpeedOnly
 
 
@@ -46,10 +50,16 @@ def check_pattern(pattern: str | None) -> str | None:
 
 
 class IngestSettings(PerItemSettings):
-    """Add photos and videos, and what files say of them, to the workspace. Your files are read and never changed."""
+    """Add photos, videos and vectors, and what files say of them, to the workspace. Your files are never changed."""
 
     paths: tuple[str, ...] = Positional((), description="folders, files, globs, .txt lists, hf://datasets/OWNER/NAME")
+    index: Path | None = Input(
+        None, description="table that names the rows of a matrix of vectors (default: NAME.csv or index.csv beside it)"
+    )
     labels: tuple[Path, ...] = Input((), description="label file or folder; mekiki list formats shows which")
+    class_folders: bool = Field(
+        False, description="the name of the folder that a file lies in is its class; the others are absent"
+    )
     labels_format: Annotated[str, AfterValidator(check_reader)] = Field(
         "auto", description="format of the label files; auto looks at them"
     )
@@ -77,67 +87,75 @@ class IngestSettings(PerItemSettings):
     rehash: bool = SpeedOnly(False, description="read files again even if their size and time are as they were")
 
 
-@dataclass
-class IngestWork:
-    """What one worker does to files: read each once, unless it is known."""
-
-    settings: IngestSettings
-    said: SaidOfAll
-
-    def identity(self) -> str:
-        """No backend is involved."""
-        return ""
-
-    def open(self) -> None:
-        """Prepare the path pattern."""
-        pattern = self.settings.path_pattern
-        self._pattern = compile_path_pattern(pattern) if pattern else None
-
-    def load(self, item: FoundFile) -> Iterator[Loaded]:
-        """Read a file, unless it is known; decoding and hashing happen here, where there are several threads."""
-        if item.folder == NAMED and not item.path.exists():
-            raise UnreadableError(
-                item.path, "no such file; if the paths in the label file start elsewhere: --root FOLDER"
-            )
-        facts = None if item.known_id else examine_file(item.path, allow_truncated=self.settings.allow_truncated)
-        said = parse_path(self._pattern, Path(item.path).as_posix()) if self._pattern else {}
-        yield Loaded(item.item_id, IngestedFile(item.path, item.known_id, facts, said))
-
-    def compute(self, loaded: list[Loaded]) -> list[Result | UnreadableError]:
-        """Pass on what was read."""
-        return [Result(one.item_id, one.content) for one in loaded]
-
-    def write(self, transaction: Transaction, results: list[Result]) -> int:
-        """Write items with all that is known of them."""
-        return write_ingested(transaction, [one.content for one in results], self.said)
-
-
 def ingest(catalog: Catalog, settings: IngestSettings, engine: Engine) -> RunSummary:
     """Add files to the catalog, then what label files say of them, then the bursts that their times show."""
     if not settings.paths and not settings.labels:
         raise UsageError("nothing to ingest: give folders or files, or --labels FILE. See mekiki ingest --help")
-    work = IngestWork(settings, said_of_all(settings))
+    work = IngestFilesWork(said_of_all(settings), settings.path_pattern, settings.allow_truncated)
     fetched = _fetch(catalog, settings)
     labels = _read_labels(settings, fetched)
     found = _find(catalog, settings, fetched)
-    entries = [Entry(str(path), record, video_path) for path, record, video_path in labels.entries()]
-    for entry in entries:
-        if not is_own_file(catalog, entry.path):
-            found.files.setdefault(entry.path, NAMED)
-    fitting = notes_on_paths(found, settings.path_pattern)
-    files = FoundFiles(catalog, found.files, settings.rehash)
-    summary = engine.map(catalog, "ingest", settings, work, files, redo=lambda file: file.known_id is None)
-    if "dry_run" in summary.extra:
-        return summary
+    said = [Entry(str(path), record, video_path) for path, record, video_path in labels.entries()]
+    of_vectors = _vector_files(found.files, said)
+    vectors = FoundVectors(catalog, of_vectors, is_rehash=settings.rehash, index=settings.index)
+    media = {path: folder for path, folder in found.files.items() if path not in of_vectors}
+    entries = []
+    for entry, is_vector in _with_rows(said, vectors):
+        entries.append(entry)
+        if not is_vector and not is_own_file(catalog, entry.path):
+            media.setdefault(entry.path, NAMED)
+    found.files = media | of_vectors
+    notes = [*notes_on_paths(found, settings.path_pattern), *vectors.notes()]
+    summaries = []
+    if media or not of_vectors:
+        files = FoundFiles(catalog, media, settings.rehash)
+        summaries.append(engine.map(catalog, "ingest", settings, work, files, redo=_is_new))
+    if of_vectors:  # after the photos, whose vectors they may be
+        n_left = settings.limit and max(0, settings.limit - sum(one.n_written + one.n_failed for one in summaries))
+        limited = sized_for_vectors(settings).model_copy(update={"limit": n_left})
+        work_on_vectors = IngestVectorsWork(work.said, settings.path_pattern)
+        summaries.append(engine.map(catalog, "ingest", limited, work_on_vectors, vectors, redo=_is_new))
+    if engine.dry_run:
+        return _joined(summaries, notes, found)
     with catalog.writing("ingest"):
         with catalog.transaction("ingest") as transaction:
             drop_healed_failures(catalog, transaction, {shown_path(path) for path in found.files}, labels.names)
-        said = _import(catalog, settings, engine, labels, entries)
+            drop_gone_rows(transaction, vectors.sizes())
+            if settings.limit is None:
+                failing = {one.path for summary in summaries for one in summary.failures}
+                drop_stale_failures(transaction, of_vectors, failing)
+        summaries += _import(catalog, settings, engine, labels, entries)
     if left := items_without_file(catalog):
-        fitting.append(
+        notes.append(
             f"the files of {len(left)} items hold something else now: mekiki forget {left[0][:12]} deletes one"
         )
-    return _joined(summary, said, fitting, found)
+    return _joined(summaries, notes, found)
+
+
+def _is_new(file: FoundFile | FoundVector) -> bool:
+    return file.known_id is None
+
+
+def _vector_files(found: Mapping[str, str], said: Sequence[Entry]) -> dict[str, str]:
+    """Return the files of vectors among those that were found, and those that label files name."""
+    endings = tuple(VECTOR_SUFFIXES)
+    of_vectors = {path: folder for path, folder in found.items() if path.lower().endswith(endings)}
+    for entry in said:
+        if any(ending in entry.path.lower() for ending in endings):
+            file = split_row(entry.path)[0]
+            if is_vector_name(file.name) and file.exists():
+                of_vectors.setdefault(str(file), NAMED)
+    return of_vectors
+
+
+def _with_rows(said: Sequence[Entry], vectors: FoundVectors) -> Iterator[tuple[Entry, bool]]:
+    """Yield entries, with the row's path where they mean a row, and whether each is of a vector that is there."""
+    for entry in said:
+        file = split_row(entry.path)[0]
+        rows = vectors.find_rows(entry.record) if vectors.is_named and not file.exists() else []
+        yield from ((Entry(row, *entry[1:]), True) for row in rows)
+        if not rows:
+            yield entry, vectors.has(entry.path)
 
 
 def said_of_all(settings: IngestSettings) -> SaidOfAll:
@@ -162,14 +180,14 @@ def said_of_all(settings: IngestSettings) -> SaidOfAll:
 
 def _import(
     catalog: Catalog, settings: IngestSettings, engine: Engine, labels: LabelFiles, entries: list[Entry]
-) -> RunSummary | None:
-    """Write what label files and times say, as a run of its own; None if they say nothing."""
+) -> list[RunSummary]:
+    """Write what label files and times say, as a run of its own; none if they say nothing."""
     plan = plan_import(catalog, entries, labels.classes)
     bursts = burst_groups(catalog, settings.burst_s, plan.attributes())
     failures = [Failure(place, why, "ingest") for place, why in _refused(labels, len(entries))]
     refused = {content_id(f"entry:{one.path} {one.reason}".encode()): one for one in failures}
     if not labels.sheets and not bursts:
-        return None
+        return []
 
     def write(transaction: Transaction) -> int:
         return write_import(transaction, plan, settings.annotator) + write_groups(transaction, bursts)
@@ -187,7 +205,9 @@ def _import(
         "bursts": hash_rows((one.key, one.item_id) for one in bursts),
     }
     outcome = Outcome(len(refused), write, failures=refused, extra=extra, notes=notes)
-    return engine.once(catalog, "ingest", settings, reads, lambda _run_id: outcome)
+    summary = engine.once(catalog, "ingest", settings, reads, lambda _run_id: outcome)
+    summary.extra["labels_run_id"] = summary.run_id
+    return [summary]
 
 
 def _refused(labels: LabelFiles, n_entries: int) -> list[tuple[str, str]]:
@@ -197,21 +217,23 @@ def _refused(labels: LabelFiles, n_entries: int) -> list[tuple[str, str]]:
     return list(labels.refused()) if n_problems or n_entries < n_records else []
 
 
-def _joined(summary: RunSummary, said: RunSummary | None, notes: list[str], found: Findings) -> RunSummary:
-    """Return one summary for both runs of the stage."""
-    if said is not None:
-        summary.n_selected += said.n_selected
-        summary.n_written += said.n_written
-        summary.n_skipped += said.n_skipped
-        summary.n_failed += said.n_failed
-        summary.n_rows += said.n_rows
-        summary.seconds += said.seconds
-        summary.failures += said.failures
-        summary.notes += said.notes
-        summary.extra = {**said.extra, "labels_run_id": said.run_id}
-    summary.notes += notes
-    summary.extra["n_ignored"] = found.n_ignored
-    return summary
+def _joined(summaries: list[RunSummary], notes: list[str], found: Findings) -> RunSummary:
+    """Return one summary for all runs of the stage, with the id of the first."""
+    whole = summaries[0]
+    for one in summaries[1:]:
+        whole.n_selected += one.n_selected
+        whole.n_written += one.n_written
+        whole.n_skipped += one.n_skipped
+        whole.n_failed += one.n_failed
+        whole.n_rows += one.n_rows
+        whole.seconds += one.seconds
+        whole.failures += one.failures
+        whole.notes += one.notes
+        n_todo = whole.extra.get("n_todo", 0) + one.extra.get("n_todo", 0)
+        whole.extra = {**whole.extra, **one.extra} | ({"n_todo": n_todo} if "n_todo" in one.extra else {})
+    whole.notes += notes
+    whole.extra["n_ignored"] = found.n_ignored
+    return whole
 
 
 def _read_labels(settings: IngestSettings, fetched: list[str]) -> LabelFiles:
@@ -219,6 +241,10 @@ def _read_labels(settings: IngestSettings, fetched: list[str]) -> LabelFiles:
         settings.label_column, settings.path_column, settings.classes or None, dedupe_key=settings.dedupe_key
     )
     rules = PathRules(settings.root, settings.allow_outside)
+    if settings.class_folders and settings.labels:
+        raise UsageError("--class-folders and --labels both say what files show: give one of them")
+    if settings.class_folders:
+        return read_folder_names(settings.paths, options, rules)
     named = list(settings.labels) or [Path(folder) for folder in fetched if _says_labels(folder)]
     return read_label_files(named, settings.labels_format, options, rules)
 
@@ -244,6 +270,6 @@ def _fetch(catalog: Catalog, settings: IngestSettings) -> list[str]:
 def _find(catalog: Catalog, settings: IngestSettings, fetched: list[str]) -> Findings:
     """Return the files that are meant; our own are never taken for the user's, and fetched data sets lie among them."""
     local = [path for path in settings.paths if not path.startswith(PREFIX)]
-    found = find_files(local, is_recursive=settings.recursive, leave_out=catalog.workspace)
-    more = find_files(fetched, is_recursive=settings.recursive)
+    find = partial(find_files, is_recursive=settings.recursive, suffixes=MEDIA_SUFFIXES | VECTOR_SUFFIXES)
+    found, more = find(local, leave_out=catalog.workspace), find(fetched)
     return Findings({**found.files, **more.files}, found.n_ignored + more.n_ignored)

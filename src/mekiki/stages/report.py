@@ -11,7 +11,7 @@ from mekiki.catalog.results import find_split, hash_rows
 from mekiki.catalog.runs import all_failures, list_runs
 from mekiki.engine.outputs import check_output
 from mekiki.engine.run import Engine, Outcome
-from mekiki.records import PICTURE_KINDS, RunSummary
+from mekiki.records import LABELLED_KINDS, RunSummary
 from mekiki.reports.blocks import Fact, Page, Section
 from mekiki.reports.gathering import (
     choose_samples,
@@ -51,7 +51,7 @@ def report(catalog: Catalog, settings: ReportSettings, engine: Engine) -> RunSum
     split_run_id = find_split(catalog, settings.split)
 
     def write(_run_id: str) -> Outcome:
-        going = gather(catalog, Wanted(PICTURE_KINDS, split_run_id), "report")
+        going = gather(catalog, Wanted(LABELLED_KINDS, split_run_id), "report")
         samples, totals = choose_samples(going, settings.seed)
         near, n_inside = find_near(catalog, going, MAX_GROUPS)
         certificates = read_certificates(catalog)

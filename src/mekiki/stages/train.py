@@ -1,4 +1,4 @@
-"""Stage ``train``: a classifier. Reads labelled pictures of a ``split``; writes ``models`` and their files."""
+"""Stage ``train``: a classifier. Reads labelled items of a ``split``, a head their vectors; writes ``models``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.decided import make_current
-from mekiki.catalog.items import require_items
+from mekiki.catalog.items import class_names, require_items
 from mekiki.catalog.model_files import CODE_PLACE, TRAINED_NAME
 from mekiki.catalog.models import ModelRow, model_path, write_models
 from mekiki.catalog.results import hash_rows, require_split
@@ -21,31 +21,33 @@ from mekiki.catalog.scored import Examples, read_examples
 from mekiki.catalog.trainable import (
     Wanted,
     certificate_of,
-    check_readable,
     choose_examples,
     describe_examples,
-    failure_of,
 )
 from mekiki.dataset.ids import safe_name
+from mekiki.engine.head_adopting import AdoptTask, adopt_head
+from mekiki.engine.head_inputs import HeadTask
+from mekiki.engine.head_training import train_head
 from mekiki.engine.interrupt import InterruptFlag
 from mekiki.engine.run import Engine, Outcome, run_folder
+from mekiki.engine.trained import CheckPictures, ReadItem, find_trained, trained_in_words
 from mekiki.errors import DataError, InterruptedRunError, UsageError
-from mekiki.intake.files import unchanged_path
-from mekiki.media.images import read_image
 from mekiki.models.classify_torch import torch_device
-from mekiki.records import Failure, Image, Item, RunSummary
-from mekiki.settings import Field, SpeedOnly, result_values
+from mekiki.models.opening import ForeignFacts
+from mekiki.records import PICTURE_KINDS, RunSummary
+from mekiki.settings import Field, SpeedOnly
 from mekiki.training.adopting import adopted_card, blank_card, measure_as_it_is
 from mekiki.training.backbones import BackboneSpec, weights_identity
 from mekiki.training.card import ModelCard
 from mekiki.training.checkpoint import save_model
 from mekiki.training.data import Batches, Pictures, until
+from mekiki.training.head_settings import HeadSettings, settings_of_pixels
 from mekiki.training.history import HISTORY_NAME, LOG_NAME, TENSORBOARD_NAME, WandbProject
 from mekiki.training.job import Job, Labelled, Origin, Told
 from mekiki.training.launch import check_processes, run_processes
 from mekiki.training.origins import ORIGINS_KEY, as_setting, origins_of
 from mekiki.training.resume import RESUME_NAME
-from mekiki.training.train_settings import JOB_NAMES, FitSettings, NetworkSettings
+from mekiki.training.train_settings import JOB_NAMES
 from mekiki.training.user_code import code_place, is_user_code
 
 if TYPE_CHECKING:
@@ -58,11 +60,11 @@ MEASURES = (
 """What a model's card says of its best epoch."""
 
 
-class TrainSettings(FitSettings, NetworkSettings):
-    """Train a multi-label classifier on one part of a split, and keep the epoch that is best on another."""
+class TrainSettings(HeadSettings):
+    """Train a classifier on one part of a split, and keep the epoch that is best on another."""
 
     activation: Literal["sigmoid", "softmax"] | None = Field(
-        None, description="with --epochs 0: what turns the outputs of foreign weights into scores"
+        None, description="with --head, or --epochs 0: what turns outputs into scores (default: sigmoid)"
     )
     split: str | None = Field(None, description="name of the split (default: the latest)")
     train_part: str = Field("train", description="part to learn from")
@@ -110,35 +112,29 @@ class Trained(NamedTuple):
     metrics: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadItem:
-    """Reads the picture of a row."""
-
-    items: tuple[Item, ...]
-    at_least_px: int | None
-
-    def __call__(self, row: int) -> Image:
-        """Return it; one that was ingested although its end is missing is taken as far as it goes."""
-        return read_image(unchanged_path(self.items[row]), at_least_px=self.at_least_px, allow_truncated=True)
-
-
 def train(catalog: Catalog, settings: TrainSettings, engine: Engine) -> RunSummary:
     """Train a model, or take over foreign weights, unless the same was done before."""
     if settings.train_part == settings.val_part:
         raise UsageError(
             f"train_part and val_part are both {settings.val_part!r}: a model is not chosen by what it saw"
         )
-    if settings.activation is not None and not settings.is_adopting:
-        raise UsageError("--activation goes with --epochs 0: what is trained here has a sigmoid for each class")
+    if settings.activation is not None and not settings.is_adopting and settings.head is None:
+        raise UsageError(
+            "--activation goes with --head, or --epochs 0: other networks trained here have a sigmoid for each class"
+        )
     require_items(catalog)
     split_run_id = require_split(catalog, settings.split)
+    if settings.head is not None:
+        return _train_head(catalog, settings, engine, split_run_id)
     foreign = adopted_card(settings, settings.classes, settings.activation) if settings.is_adopting else None
+    if foreign is not None and (foreign[0].is_head or settings.vectors or settings.projection):
+        return _adopt_head(catalog, settings, engine, split_run_id, foreign[0])
     classes = settings.classes if foreign is None else foreign[0].class_names
-    examples = choose_examples(read_examples(catalog, split_run_id, classes), settings.wanted)
+    examples = choose_examples(read_examples(catalog, split_run_id, classes, PICTURE_KINDS), settings.wanted)
     begun, weights = foreign or (blank_card(settings, examples.class_names), {})
     origins, parents = ((), ()) if settings.weights is None else origins_of(settings.weights)
     facts = {
-        "settings": result_values(settings) | ({ORIGINS_KEY: as_setting(origins)} if origins else {}),
+        "settings": settings_of_pixels(settings) | ({ORIGINS_KEY: as_setting(origins)} if origins else {}),
         "split": certificate_of(catalog, split_run_id),
         "parents": parents,
     }
@@ -159,16 +155,58 @@ def train(catalog: Catalog, settings: TrainSettings, engine: Engine) -> RunSumma
     return summary
 
 
+def _train_head(catalog: Catalog, settings: TrainSettings, engine: Engine, split_run_id: str) -> RunSummary:
+    """Train on stored vectors; see `mekiki.engine.head_training`."""
+    classes, negative = settings.classes, None
+    if settings.positive is not None:
+        useless = next((name for name in ("classes", "known_only") if name in settings.model_fields_set), None)
+        if useless:
+            raise UsageError(f"{useless} does nothing with positive, which gives the score of one class: leave it out")
+        classes = (settings.positive,)
+        others = [name for name in class_names(catalog) if name != settings.positive]
+        negative = others[0] if len(others) == 1 else None
+    task = HeadTask(
+        settings,
+        choose_examples(read_examples(catalog, split_run_id, classes), settings.wanted),
+        settings.wanted,
+        settings.activation or "sigmoid",
+        {"split": certificate_of(catalog, split_run_id)},
+        negative,
+        torch_device(settings.device),
+        settings.max_failed_share,
+        settings.wandb,
+    )
+    summary = train_head(catalog, task, engine)
+    if not engine.dry_run:
+        make_current(catalog, summary)
+    return summary
+
+
+def _adopt_head(
+    catalog: Catalog, settings: TrainSettings, engine: Engine, split_run_id: str, card: ModelCard
+) -> RunSummary:
+    """Take over a head that was trained elsewhere; see `mekiki.engine.head_adopting`."""
+    examples = choose_examples(read_examples(catalog, split_run_id, card.class_names), settings.wanted)
+    said = ForeignFacts(class_names=settings.classes or None, activation=settings.activation)
+    summary = adopt_head(
+        catalog, AdoptTask(settings, said, examples, settings.wanted, settings.max_failed_share), engine
+    )
+    if not engine.dry_run:
+        make_current(catalog, summary)
+    return summary
+
+
 def _compute(catalog: Catalog, task: Task, run_id: str) -> Outcome:
     """Read all pictures, train on those that can be read, and write the model's file."""
     settings, examples, folder = task.settings, task.examples, task.folder
     how = task.card.own_preprocessing
     pictures = Pictures(ReadItem(examples.items, how.at_least_px), how, settings.cache_gb)
     with InterruptFlag() as interrupt:
-        failures = _read(task, pictures, lambda: interrupt.is_set)
+        check = CheckPictures(examples, settings.wanted, settings.workers, settings.max_failed_share)
+        failures = check.run(pictures, task.engine.progress, task.device, lambda: interrupt.is_set)
         rows = np.array([row for row in range(len(examples)) if row not in failures], np.int64)
         key = hash_rows([[examples.items[row].item_id for row in rows]])
-        extra = _earlier(folder / TRAINED_NAME, key, catalog)
+        extra = find_trained(folder, key, catalog)
         if extra is None:
             made = (_adopt if settings.is_adopting else _fit)(task, pictures, rows, key, lambda: interrupt.is_set)
             metrics = {"best_epoch": made.best_epoch, "best_by": settings.best_by, **made.metrics}
@@ -187,29 +225,9 @@ def _compute(catalog: Catalog, task: Task, run_id: str) -> Outcome:
         files={TRAINED_NAME: json.dumps({**known, **extra}, ensure_ascii=False, indent=2)},
         outputs={"model": catalog.relative(path), **{name: catalog.relative(folder / name) for name in names}},
         extra=extra,
-        notes=[*describe_examples(examples, settings.wanted), _in_words(extra)],
+        notes=[*describe_examples(examples, settings.wanted), trained_in_words(extra)],
         failures={examples.items[row].item_id: failure for row, failure in failures.items()},
     )
-
-
-def _read(task: Task, pictures: Pictures, should_stop: Callable[[], bool]) -> dict[int, Failure]:
-    """Read every picture once and return row to failure of those that cannot be used.
-
-    Raises:
-        InterruptedRunError: If the user stopped it.
-        DataError: If too many fail.
-    """
-    examples, progress = task.examples, task.engine.progress
-    progress.begin("train: reading", len(examples), task.device)
-    failures = {}
-    for row, error in pictures.check(range(len(examples)), task.settings.workers):
-        progress.advance(1, int(error is not None))
-        if error is not None:
-            failures[row] = failure_of(examples.items[row], error.reason)
-        if should_stop():
-            raise InterruptedRunError("train interrupted while reading pictures. The same command starts again")
-    check_readable(examples, failures, task.settings.wanted, task.settings.max_failed_share)
-    return failures
 
 
 def _fit(task: Task, pictures: Pictures, rows: NDArray[np.int64], key: str, should_stop: Callable[[], bool]) -> Trained:
@@ -266,17 +284,3 @@ def _adopt(
     stoppable = until(batches.in_order(), should_stop, "train")
     measured = measure_as_it_is(task.card, task.weights, stoppable, task.device, allow_code=settings.allow_code)
     return Trained(task.weights, 0, measured)
-
-
-def _earlier(path: Path, key: str, catalog: Catalog) -> dict[str, Any] | None:
-    """Return what a finished training with these pictures came to, so that failed ones alone do not repeat it."""
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    is_whole = known.get("key") == key and model_path(catalog, known["model_id"]).exists()
-    if not is_whole or (known["best_epoch"] and not (path.parent / HISTORY_NAME).exists()):
-        return None
-    return {name: value for name, value in known.items() if name not in ("key", CODE_PLACE)}
-
-
-def _in_words(extra: Mapping[str, Any]) -> str:
-    measured = ", ".join(f"{name} {value:.4f}" for name, value in extra["metrics"].items() if value == value)
-    return f"model {extra['model']!r} ({extra['model_id']}), best epoch {extra['best_epoch']}: {measured}"

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
 
 SMALL_CNN = "small-cnn"
+HEAD = "head:"
+"""Begins the names of networks that look at vectors; see `mekiki.training.heads`."""
+
 TIMM = "timm:"
 N_SUGGESTED = 5
 
@@ -34,8 +37,9 @@ class BackboneSpec:
     """Which network to make.
 
     Attributes:
-        arch: ``small-cnn``, a short name, a timm model with or without ``timm:`` before it, or ``python:FILE:CLASS``.
-            A short name means torchvision's, ``timm:resnet18`` timm's.
+        arch: ``small-cnn``, a short name, a timm model with or without ``timm:`` before it, ``python:FILE:CLASS``, or
+            ``head:mlp`` and ``head:linear``, which look at vectors. A short name means torchvision's,
+            ``timm:resnet18`` timm's.
         n_classes: Width of its output.
         options: Further arguments of its constructor.
     """
@@ -59,7 +63,7 @@ class Start:
 
 
 def make_network(spec: BackboneSpec, *, pretrained: bool, weights: Path | None, allow_code: bool) -> nn.Module:
-    """Return a network that turns ``(N, 3, H, W)`` float32 into ``(N, n_classes)`` logits; see `start_network`."""
+    """Return a network that turns ``(N, 3, H, W)`` float32, a head ``(N, D)``, into ``(N, n_classes)`` logits."""
     return start_network(spec, pretrained=pretrained, weights=weights, allow_code=allow_code).network
 
 
@@ -106,7 +110,7 @@ def has_pretrained(arch: str) -> bool:
     Raises:
         UsageError: If there is no such backbone.
     """
-    if arch == SMALL_CNN or is_user_code(arch):
+    if arch == SMALL_CNN or arch.startswith(HEAD) or is_user_code(arch):
         return False
     return arch in TORCHVISION or has_timm_weights(timm_name(arch))
 
@@ -120,6 +124,10 @@ def _make_bare(spec: BackboneSpec, *, allow_code: bool) -> nn.Module:
             from mekiki.training.small_cnn import SmallCnn
 
             return SmallCnn(spec.n_classes, **spec.options)
+        if spec.arch.startswith(HEAD):
+            from mekiki.training.heads import make_head
+
+            return make_head(spec.arch, spec.n_classes, spec.options)
         if spec.arch in TORCHVISION:
             models = import_torchvision().models
             return models.get_model(spec.arch, weights=None, num_classes=spec.n_classes, **spec.options)

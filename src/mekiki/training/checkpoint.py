@@ -125,5 +125,6 @@ def _bytes_of(tensor: Tensor) -> Any:
 def _what_decides(card: ModelCard) -> dict[str, Any]:
     """Return the parts of a card that decide its raw scores, as JSON."""
     included = {"kind", "arch", "arch_options", "source_code", "class_names", "preprocessing", "activation", "weights"}
+    included |= {"vectors"} if card.is_head else set()  # without it, models from before heads keep their ids
     members = [(one.scores_id, one.model_dump(mode="json", include={"calibration"})) for one in card.members]
     return {**card.model_dump(mode="json", include=included), "members": members}

@@ -81,7 +81,7 @@ class Pictures:
 
         def look(row: int) -> tuple[int, UnreadableError | None]:
             try:
-                crop_middle(self[row], self.how.crop_hw)
+                crop_middle(self[row], self.how.crop_hw, self.how.crop_start)
             except UnreadableError as error:
                 return row, error
             except ValueError as error:  # smaller than what is cut from its middle

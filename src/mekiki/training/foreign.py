@@ -11,7 +11,12 @@ from mekiki.media.preprocessing import Preprocessing
 from mekiki.training.backbones import default_preprocessing
 from mekiki.training.card import ModelCard
 from mekiki.training.checkpoint import check_scores_id
+from mekiki.training.foreign_heads import ForeignHead, find_head, head_card
+from mekiki.training.keras_file import SUFFIX as KERAS
+from mekiki.training.keras_head import read_keras_head
+from mekiki.training.members import split_members
 from mekiki.training.pretrained import TORCHVISION
+from mekiki.training.projections import OWN_MEAN, OWN_WEIGHT, ProjectionMatrix
 from mekiki.training.user_code import is_user_code, read_source
 from mekiki.training.weights import read_weights
 
@@ -35,10 +40,11 @@ def read_foreign(
 
     Seed 1's checkpoint says its backbone, classes, size of picture and threshold, and its outputs are taken through a
     sigmoid. What is given as an argument goes before; where the two cannot both be true, that is an error. A file of
-    ours is returned as it is, and takes no arguments.
+    ours is returned as it is, and takes no arguments. Heads that look at vectors are known by what is in them; see
+    `mekiki.training.foreign_heads`.
 
     Args:
-        path: A ``.pt``, ``.pth``, ``.th`` or ``.safetensors`` file.
+        path: A ``.pt``, ``.pth``, ``.th``, ``.safetensors`` or ``.keras`` file.
         arch: A backbone as in `mekiki.training.backbones.BackboneSpec`.
         class_names: In the order of the outputs. For a file that has its own: others of the same number, which
             rename them.
@@ -51,14 +57,20 @@ def read_foreign(
             itself makes no sense, or a file of ours was changed. Whether its tensors are those of ``arch`` shows when
             they are loaded.
     """
-    file = read_weights(path)
     given = {"arch": arch, "class_names": class_names, "preprocessing": preprocessing, "activation": activation}
+    if path.suffix.lower() == KERAS:
+        return _as_head(path, read_keras_head(path), given)
+    file = read_weights(path)
     if file.card is not None:
         named = [name for name, value in given.items() if value is not None]
         if named:
             raise UsageError(f"{path} is a model of mekiki's and says itself what it is. Leave out {', '.join(named)}")
         check_scores_id(file.card, file.tensors, path)
+        _check_projection(file.card, file.tensors, path)
         return file.card, dict(file.tensors)
+    head = find_head(path, file.tensors)
+    if head is not None:
+        return _as_head(path, head, given)
     said = _what_it_says(path, file.facts)
     backbone = _agreed_arch(path, arch, said.get("arch"))
     names = _agreed_classes(path, class_names, said.get("class_names"))
@@ -80,6 +92,35 @@ def read_foreign(
         settings={key: said[key] for key in ("seed", "img_size") if key in said},
     )
     return card, dict(file.tensors)
+
+
+def _as_head(path: Path, head: ForeignHead, given: Mapping[str, Any]) -> tuple[ModelCard, dict[str, Tensor]]:
+    if given["preprocessing"] is not None:
+        raise UsageError(
+            f"{path} is a head on vectors ({head.kind}), which sees no pixels: leave out how pictures are prepared"
+        )
+    card = head_card(path, head, given["arch"], given["class_names"], given["activation"])
+    return card, dict(head.tensors)
+
+
+def _check_projection(card: ModelCard, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Check that the projections in a file are those that its cards name.
+
+    Raises:
+        UnreadableError: If one is not.
+    """
+    for one, own in split_members(card, tensors):
+        said = None if one.vectors is None else one.vectors.projection
+        if said is None or OWN_WEIGHT not in own:  # a missing one shows when the network is loaded
+            continue
+        mean = own[OWN_MEAN].numpy() if OWN_MEAN in own else None
+        found = ProjectionMatrix(said.kind, own[OWN_WEIGHT].numpy(), mean).fingerprint
+        if found != said.fingerprint:
+            raise UnreadableError(
+                path,
+                f"model {one.name!r} was made with projection {said.fingerprint}, and the one in it is {found}: "
+                "take the file as it was written",
+            )
 
 
 def _what_it_says(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:

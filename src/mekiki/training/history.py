@@ -52,19 +52,22 @@ class Recorder:
         folder: ``runs/<run_id>``; made if it does not exist.
         n_before: Epochs that an earlier invocation finished; 0 starts text and events anew.
         wandb: Also tell Weights & Biases; None does not import it.
+        events: Where TensorBoard's events go, below the folder.
 
     Raises:
         MissingExtraError: If TensorBoard is not installed, or Weights & Biases is asked for and not installed.
     """
 
-    def __init__(self, folder: Path, n_before: int = 0, wandb: WandbProject | None = None) -> None:
+    def __init__(
+        self, folder: Path, n_before: int = 0, wandb: WandbProject | None = None, events: str = TENSORBOARD_NAME
+    ) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         if not n_before:
-            shutil.rmtree(folder / TENSORBOARD_NAME, ignore_errors=True)
+            shutil.rmtree(folder / events, ignore_errors=True)
             (folder / LOG_NAME).unlink(missing_ok=True)
         self._wandb = _open_wandb(wandb, folder) if wandb is not None else None
-        self._events = _open_events(folder / TENSORBOARD_NAME, n_before)
+        self._events = open_events(folder / events, n_before)
 
     def __enter__(self) -> Recorder:
         return self
@@ -81,10 +84,7 @@ class Recorder:
         last = history[-1]
         epoch = int(last["epoch"])
         write_whole(self._folder / HISTORY_NAME, as_table(history).encode())
-        measures = {name: value for name, value in last.items() if name != "epoch" and math.isfinite(value)}
-        for name, value in measures.items():
-            part, _, measure = name.partition("_")
-            self._events.add_scalar(f"{measure}/{part}" if part in ("train", "val") else name, value, epoch)
+        measures = add_scalars(self._events, last)
         self._events.flush()
         if self._wandb is not None:
             self._wandb.log(measures, step=epoch)
@@ -105,25 +105,44 @@ class Recorder:
 
 
 def as_table(history: Sequence[Mapping[str, float]]) -> str:
-    """Return a history as CSV: seed 1's columns, then ours; numbers with six digits, nothing where there is none."""
+    """Return a history as CSV: seed 1's columns, ours, then what else the rows have.
+
+    Numbers have six digits; there is nothing where a measure has no value.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    names = (*COLUMNS, *(name for name in (history[0] if history else ()) if name not in COLUMNS))
+    writer.writerow(names)
     for row in history:
-        writer.writerow("" if math.isnan(row[name]) else f"{row[name]:.6g}" for name in COLUMNS)
+        writer.writerow("" if math.isnan(row[name]) else f"{row[name]:.6g}" for name in names)
     return text.getvalue()
 
 
 def describe_epoch(row: Mapping[str, float]) -> str:
     """Return an epoch in one line."""
+    ranked = f"PR-AUC {row['val_pr_auc']:.4f}, " if "val_pr_auc" in row else ""
     return (
-        f"epoch {int(row['epoch'])}: loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}, "
+        f"epoch {int(row['epoch'])}: loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}, {ranked}"
         f"micro-F1 {row['val_micro_f1']:.4f}, macro-F1 {row['val_macro_f1']:.4f}, rate {row['lr']:.2g}, "
         f"{row['seconds']:.1f} s"
     )
 
 
-def _open_events(folder: Path, n_before: int) -> Any:
+def add_scalars(events: Any, row: Mapping[str, float]) -> dict[str, float]:
+    """Write an epoch's finite measures as TensorBoard groups them, ``loss/val``, and return them under their names."""
+    measures = {name: value for name, value in row.items() if name != "epoch" and math.isfinite(value)}
+    for name, value in measures.items():
+        part, _, measure = name.partition("_")
+        events.add_scalar(f"{measure}/{part}" if part in ("train", "val") else name, value, int(row["epoch"]))
+    return measures
+
+
+def open_events(folder: Path, n_before: int = 0) -> Any:
+    """Return what writes TensorBoard's events into a folder.
+
+    Raises:
+        MissingExtraError: If TensorBoard is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

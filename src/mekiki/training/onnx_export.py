@@ -50,10 +50,16 @@ def export_onnx(card: ModelCard, tensors: Mapping[str, Tensor], path: Path, *, a
 
     Raises:
         MissingExtraError: If onnx or onnxruntime is not installed.
-        UsageError: If the model is too large for one ONNX file, its backbone is unknown, or code is not allowed.
+        UsageError: If the model looks at vectors, is too large for one ONNX file, its backbone is unknown, or code is
+            not allowed.
         UnreadableError: If the weights are not those of the card.
         BackendError: If PyTorch cannot turn the network into a graph, or the graph's scores are others.
     """
+    if any(one.is_head for one in (card, *card.members)):
+        raise UsageError(
+            f"model {card.name!r} looks at vectors, not at pixels, and ONNX files of ours take pixels: use its "
+            ".safetensors file"
+        )
     torch, onnx, onnxruntime = import_torch(), import_onnx(), import_onnxruntime()
     n_bytes = sum(one.numel() * one.element_size() for one in tensors.values())
     if n_bytes > MAX_BYTES:

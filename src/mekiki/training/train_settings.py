@@ -105,9 +105,9 @@ class FitSettings(Settings):
     """How to train."""
 
     augment: Literal["seed1", "none", "strong"] = Field("seed1", description="how training pictures are changed")
-    epochs: int = Field(12, ge=0, description="epochs over all layers; 0 takes the --weights as they are")
-    batch_size: int = Field(32, ge=2, description="pictures of one step")
-    lr: float = Field(1e-4, gt=0, description="learning rate of AdamW")
+    epochs: int = Field(12, ge=0, description="epochs over all layers, with head 40; 0 takes the --weights as they are")
+    batch_size: int = Field(32, ge=2, description="pictures of one step; with head 64")
+    lr: float = Field(1e-4, gt=0, description="learning rate of AdamW; with head of Adam, 1e-3")
     weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
     loss: Literal["bce", "asymmetric", "focal"] = Field("bce", description="what is made small")
     max_positive_weight: float = Field(20.0, ge=1, description="with bce: most that a present class counts for")
@@ -120,7 +120,11 @@ class FitSettings(Settings):
     ema: float = Field(0.0, ge=0, lt=1, description="decay of a running average of the weights; 0 for none")
     sampling: Literal["uniform", "class-balanced"] = Field("uniform", description="how an epoch draws its pictures")
     best_by: BestBy = Field("val_micro_f1", description="which measure makes an epoch the best")
-    patience: int | None = Field(None, ge=1, description="stop after this many epochs without a better one")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="stop after so many epochs without a better one; with head 5, and 10 in the last fit",
+    )
     precision: Precision = Field("fp32", description="of forward passes")
     processes: int = Field(1, ge=1, description="processes that share each batch, one per GPU")
     seed: int = Field(42, ge=0, description="another seed trains another model")

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mekiki.errors import DataError, MekikiError, UsageError, nearest_name, unknown_name
+from mekiki.training.packages import import_torch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -123,7 +124,9 @@ def make_user_network(arch: str, n_classes: int, options: Mapping[str, Any], *, 
         raise UsageError(f"the backbone {arch} is a program that would be run. If you trust it, add --allow-code")
     path, name = split_arch(arch)
     made = _find_class(_run(path, read_source(arch), arch), name, arch)
-    parameters = inspect.signature(made).parameters
+    # A module without an __init__ of its own has torch's, which shows that it takes anything and then refuses it.
+    has_own = getattr(made, "__init__", None) is not import_torch().nn.Module.__init__
+    parameters = inspect.signature(made).parameters if has_own else {}
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     arguments = dict(options)
     if "num_classes" in parameters or takes_any:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mekiki.errors import UnreadableError
 from mekiki.records import LabelState
 
@@ -190,6 +193,19 @@ class OutItem:
         return bool(self.states) and all(state == "absent" for state in self.states.values())
 
 
+class VectorSource(Protocol):
+    """Where the vectors of items come from."""
+
+    @property
+    def n_dims(self) -> int:
+        """D."""
+        ...
+
+    def read(self, item_ids: Sequence[str]) -> NDArray[np.float32]:
+        """Return ``(N, D)``, one row per id in the order given."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
     """How pictures go along with what is written.
@@ -199,11 +215,15 @@ class WriteOptions:
         media: ``reference`` writes paths relative to the output where possible; ``copy`` and ``link`` put the pictures
             (hard links, else copies) into the output folder. Formats that are folders of pictures always place them.
         skeleton: Leave label columns empty, to be filled in by hand.
+        vectors: Of all items that are written, for formats of vectors.
+        notes: Where a writer says what the user should know.
     """
 
     classes: tuple[str, ...]
     media: str = "reference"
     skeleton: bool = False
+    vectors: VectorSource | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class Writer(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +85,7 @@ class ImageFolder:
         """
         classes = all_classes(items, options)
         folder_of = safe_names(classes) | {UNKNOWN: UNKNOWN}
-        _check_single(items)
+        check_single(items)
         has_parts = any(item.part for item in items)
 
         def subfolder(item: OutItem) -> str:
@@ -96,6 +97,40 @@ class ImageFolder:
                 (folder / part / folder_of[name]).mkdir(parents=True, exist_ok=True)
         written = place_media(items, folder, options, subfolder=subfolder, must_place=True)
         return [write_classes(folder / CLASS_FILE_OF, classes), *(folder / path for path in written.values())]
+
+
+def read_class_folders(folders: Sequence[Path], options: ReadOptions) -> Sheet:
+    """Return what the names of some folders say of the files that are directly in them: each is a class.
+
+    Args:
+        folders: One or more, with absolute paths; two of one name are one class.
+        options: With a closed list of classes, if the user has one.
+
+    Raises:
+        UsageError: If there is nothing in one of them that a label could be of.
+    """
+    for folder in folders:
+        if not any(_media(folder)):
+            raise UsageError(f"{folder} holds no pictures and no folders of classes: give the folder that holds them")
+    names = {folder: clean_name(folder.name) for folder in folders}
+    in_folders = sorted({name for name in names.values() if not is_unknown(name)})
+    base = Path(os.path.commonpath([folder.parent for folder in folders]))
+    reading = _Reading(base, options.classes or tuple(in_folders), options.classes is not None)
+    for folder in folders:
+        reading.add(None, folder, names[folder])
+    return Sheet(
+        format_name=ImageFolder.name,
+        classes=reading.classes,
+        records=tuple(reading.records),
+        problems=tuple(reading.problems),
+        is_single_label=True,
+        base=base,
+    )
+
+
+def has_class_folders(path: Path) -> bool:
+    """Return whether a folder holds folders, of classes or of parts with classes, in which pictures are."""
+    return any(any(_media(folder)) for _, folder in _class_folders(path, read_classes(path / CLASS_FILE_OF)))
 
 
 @dataclass(slots=True)
@@ -124,7 +159,7 @@ class _Reading:
             self.records.append(Record(f"{inside}/{file}", line, labels=claims, is_complete=True, part=part))
 
 
-def _check_single(items: Sequence[OutItem]) -> None:
+def check_single(items: Sequence[OutItem]) -> None:
     """Refuse items that no single folder can hold."""
     n_several = sum(len(item.present) > 1 for item in items)
     if n_several:

@@ -11,21 +11,21 @@ from pathlib import Path, PurePath
 from mekiki.dataset.formats.base import OutItem, WriteOptions
 from mekiki.dataset.ids import safe_name
 from mekiki.errors import UnreadableError, UsageError
-from mekiki.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mekiki.records import IMAGE_SUFFIXES, VECTOR_SUFFIXES, VIDEO_SUFFIXES
 
 MEDIA_MODES = ("reference", "copy", "link")
 """What ``WriteOptions.media`` may be."""
 
 
 def is_media_name(name: str) -> bool:
-    """Return whether a file name is that of a picture or video, going by its suffix; hidden files are not.
+    """Return whether a file name is that of a picture, video or vector, going by its suffix; hidden files are not.
 
     Example:
         >>> is_media_name("cat.JPG"), is_media_name("._cat.jpg"), is_media_name("labels.csv")
         (True, False, False)
     """
     suffix = PurePath(name).suffix.lower()
-    return not name.startswith(".") and (suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES)
+    return not name.startswith(".") and suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES | VECTOR_SUFFIXES
 
 
 def in_images(item: OutItem) -> str:

@@ -1,6 +1,7 @@
 """Predictions as files: a CSV with seed 1's columns, or JSON; written row by row.
 
-C is the number of classes. A frame of a clip is written as ``CLIP#t=SECONDS``, a clip as a whole under its own path.
+C is the number of classes. A frame of a clip is written as ``CLIP#t=SECONDS``, a clip as a whole under its own path, a
+vector by its row in its file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.dataset.formats.base import plain_path
+from mekiki.dataset.formats.npy import row_path
 from mekiki.dataset.formats.tables import path_cell, write_table
 from mekiki.errors import UsageError, shown_path
 from mekiki.records import UNKNOWN
@@ -23,10 +25,19 @@ from mekiki.records import UNKNOWN
 SUFFIXES = (".csv", ".json")
 DIGITS = 6
 
+Keys = Literal["image_path", "row", "vector_path"]
+"""What says what a row is about: a path, a row of the one file of vectors, or a file of several and a row in it."""
+
+KEY_COLUMNS: Mapping[Keys, tuple[str, ...]] = {
+    "image_path": ("image_path",),
+    "row": ("row",),
+    "vector_path": ("vector_path", "row"),
+}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What a model says of one picture, or of a clip as a whole.
+    """What a model says of one picture, of a clip as a whole, or of one vector.
 
     Attributes:
         path: The file.
@@ -35,6 +46,7 @@ class Prediction:
         is_present: ``(C,)``: the classes that it decides for.
         time_s: Of a frame of a clip.
         n_frames: Of a clip as a whole: the frames that were looked at.
+        row: Of a vector: its place in the file, from 0.
     """
 
     path: Path
@@ -43,6 +55,7 @@ class Prediction:
     is_present: NDArray[np.bool_]
     time_s: float | None = None
     n_frames: int | None = None
+    row: int | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -56,22 +69,28 @@ class Prediction:
         return not self.is_present.any()
 
     @property
-    def kind(self) -> Literal["image", "frame", "clip"]:
+    def kind(self) -> Literal["image", "frame", "clip", "vector"]:
         """What it is about."""
+        if self.row is not None:
+            return "vector"
         if self.n_frames is not None:
             return "clip"
         return "image" if self.time_s is None else "frame"
 
     @property
     def name(self) -> str:
-        """The path, with a frame's time behind it."""
+        """The path, with a frame's time or a vector's row behind it."""
         path = shown_path(self.path)
+        if self.row is not None:
+            return row_path(path, self.row)
         return path if self.time_s is None else f"{path}#t={self.time_s:.3f}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON files and ``--json`` have it."""
         scores = {name: round(float(one), DIGITS) for name, one in zip(self.class_names, self.scores, strict=True)}
-        facts: dict[str, Any] = {"image_path": shown_path(self.path), "kind": self.kind}
+        path = shown_path(self.path)
+        facts: dict[str, Any] = {"image_path": path} if self.row is None else {"row": self.row, "vector_path": path}
+        facts["kind"] = self.kind
         if self.time_s is not None:
             facts["time_s"] = round(self.time_s, 3)
         if self.n_frames is not None:
@@ -111,7 +130,11 @@ def check_predictions_path(path: Path, *, overwrite: bool, is_input: Callable[[P
 
 
 def write_predictions_file(
-    path: Path, class_names: Sequence[str], facts: Mapping[str, Any], predictions: Iterable[Prediction]
+    path: Path,
+    class_names: Sequence[str],
+    facts: Mapping[str, Any],
+    predictions: Iterable[Prediction],
+    keys: Keys = "image_path",
 ) -> Path:
     """Write predictions in the order in which they come; the file appears when it is complete.
 
@@ -120,22 +143,26 @@ def write_predictions_file(
         class_names: Of the model.
         facts: What a JSON file says at its top; a CSV has no place for it.
         predictions: Looked at once.
+        keys: Which first columns of a CSV say what a row is about.
 
     Raises:
         DataError: If a name is no Unicode text and the file is a CSV.
     """
     if path.suffix.lower() == ".json":
         return _write_json(path, facts, predictions)
-    columns = ["image_path", "predicted_labels_json", "predicted_labels_text", "is_unknown"]
+    columns = [*KEY_COLUMNS[keys], "predicted_labels_json", "predicted_labels_text", "is_unknown"]
     columns += [f"prob_{name}" for name in class_names]
-    return write_table(path, columns, _csv_rows(predictions), encoding="utf-8-sig")
+    try:
+        return write_table(path, columns, _csv_rows(predictions, keys), encoding="utf-8-sig")
+    finally:
+        path.with_name(f"{path.name}.part").unlink(missing_ok=True)  # of a writing that broke off
 
 
-def _csv_rows(predictions: Iterable[Prediction]) -> Iterator[list[str]]:
+def _csv_rows(predictions: Iterable[Prediction], keys: Keys) -> Iterator[list[str]]:
     for one in predictions:
         names = json.dumps(one.labels, ensure_ascii=False)
         yield [
-            path_cell(one.name),
+            *_key_cells(one, keys),
             names,
             "|".join(one.labels),
             str(int(one.is_unknown)),
@@ -143,14 +170,24 @@ def _csv_rows(predictions: Iterable[Prediction]) -> Iterator[list[str]]:
         ]
 
 
+def _key_cells(one: Prediction, keys: Keys) -> list[str]:
+    if keys == "image_path":
+        return [path_cell(one.name)]
+    path = [path_cell(shown_path(one.path))] if keys == "vector_path" else []
+    return [*path, str(one.row)]
+
+
 def _write_json(path: Path, facts: Mapping[str, Any], predictions: Iterable[Prediction]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(json.dumps({**facts, "predictions": []}, ensure_ascii=False)[:-2])
-        for number, one in enumerate(predictions):
-            file.write(f"{',' if number else ''}\n{json.dumps(one.to_json(), ensure_ascii=False)}")
-        file.write("\n]}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(json.dumps({**facts, "predictions": []}, ensure_ascii=False)[:-2])
+            for number, one in enumerate(predictions):
+                file.write(f"{',' if number else ''}\n{json.dumps(one.to_json(), ensure_ascii=False)}")
+            file.write("\n]}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # of a writing that broke off

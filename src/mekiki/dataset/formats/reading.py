@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mekiki.dataset.formats.base import ReadOptions, Record, Sheet, plain_path, resolve_path
+from mekiki.dataset.formats.imagefolder import ImageFolder, has_class_folders, read_class_folders
 from mekiki.dataset.formats.registry import READERS, detect_format
 from mekiki.errors import UnreadableError, UsageError
 
@@ -96,6 +97,30 @@ def read_label_files(paths: Sequence[Path], format_name: str, options: ReadOptio
         name = detect_format(path) if format_name == "auto" else format_name
         sheets.append(READERS.create(name).read(path, options))
     return LabelFiles(tuple(str(plain_path(path)) for path in paths), tuple(sheets), rules)
+
+
+def read_folder_names(paths: Sequence[str], options: ReadOptions, rules: PathRules) -> LabelFiles:
+    """Take the name of the folder that a file lies in for its class.
+
+    Args:
+        paths: As the user gave them: folders that hold one folder for each class, or these folders themselves.
+        options: With a closed list of classes, if the user has one.
+        rules: Where paths start; folders start where they are.
+
+    Raises:
+        UsageError: If one is no folder, or there are no classes in it.
+    """
+    folders = [plain_path(Path(path).expanduser()) for path in paths]
+    for path, folder in zip(paths, folders, strict=True):
+        if not folder.is_dir():
+            raise UsageError(f"the names of folders are to be classes, and {path!r} is no folder: give folders")
+    holders = [folder for folder in folders if has_class_folders(folder)]
+    classes = [folder for folder in folders if folder not in holders]
+    sheets = [ImageFolder.read(folder, options) for folder in holders]
+    if classes:
+        sheets.append(read_class_folders(classes, options))
+    names = [*map(str, holders), *([str(classes[0].parent)] if classes else [])]
+    return LabelFiles(tuple(names), tuple(sheets), replace(rules, root=None))
 
 
 def _find_video(record: Record, base: Path) -> Path | None:

@@ -44,6 +44,8 @@ READERS: Registry[Reader] = Registry(
         "flickr8k": "mekiki.dataset.formats.flickr:Flickr8k",
         "seed1": "mekiki.dataset.formats.seed1:Seed1",
         "seed1-annotations": "mekiki.dataset.formats.seed1:Seed1Annotations",
+        "npy": "mekiki.dataset.formats.vectors_matrix:NpyMatrix",
+        "npy-folders": "mekiki.dataset.formats.vectors_folders:NpyFolders",
     },
 )
 
@@ -62,6 +64,8 @@ WRITERS: Registry[Writer] = Registry(
         "flickr30k": "mekiki.dataset.formats.flickr:Flickr30k",
         "seed1": "mekiki.dataset.formats.seed1_write:Seed1Out",
         "seed1-annotations": "mekiki.dataset.formats.seed1_write:Seed1AnnotationsOut",
+        "npy": "mekiki.dataset.formats.vectors_matrix:NpyMatrix",
+        "npy-folders": "mekiki.dataset.formats.vectors_folders:NpyFolders",
     },
 )
 
@@ -78,8 +82,10 @@ DETECTION_ORDER = (
     "flickr8k",
     "hf",
     "fairface",
+    "npy",
     # what any table, and any folder of folders, is
     "csv",
+    "npy-folders",
     "imagefolder",
 )
 """Particular formats before general ones: a seed 1 file is also a CSV."""

@@ -1,0 +1,75 @@
+"""What leaves a workspace of one model: itself as ONNX, or what it says of the items as seed 5 writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mekiki.catalog.db import Catalog
+from mekiki.catalog.decided import KnownModel
+from mekiki.catalog.items import select_items
+from mekiki.catalog.predictions import count_scores, predict_runs
+from mekiki.catalog.score_pages import iter_scores
+from mekiki.dataset.formats.npy import split_row
+from mekiki.dataset.formats.predictions_out import Prediction
+from mekiki.dataset.formats.seed5_out import Seed5, nsfw_column
+from mekiki.errors import DataError
+from mekiki.training.card import DEFAULT_THRESHOLD
+
+SEED5 = "seed5"
+MODEL_FORMATS = ("onnx", SEED5)
+
+
+def model_reads(catalog: Catalog, model: KnownModel, format_name: str) -> dict[str, str]:
+    """Return what else than the model goes out: for seed 5 the run of ``predict`` whose scores it is.
+
+    Raises:
+        UsageError: If the model has no class that could be the seed's.
+        DataError: If no scores of it are stored.
+    """
+    if format_name != SEED5:
+        return {}
+    nsfw_column(model.card.class_names)
+    runs = predict_runs(catalog, model.card.scores_id)
+    if not runs:
+        raise DataError(
+            f"model {model.name!r} has no scores here: mekiki predict {model.name} -w {catalog.workspace}, then export"
+        )
+    return {"predictions": runs[0], "n_scores": str(count_scores(catalog, runs[0]))}
+
+
+def write_model_as(catalog: Catalog, model: KnownModel, format_name: str, path: Path, *, allow_code: bool) -> Path:
+    """Write a model, or its stored scores with its decisions, and return the file.
+
+    Args:
+        catalog: The workspace.
+        model: Which.
+        format_name: One of `MODEL_FORMATS`.
+        path: The file, without its ending.
+        allow_code: Whether the program that its backbone may be can be run.
+    """
+    if format_name == SEED5:
+        column = nsfw_column(model.card.class_names)
+        limits = model.card.thresholds or (DEFAULT_THRESHOLD,) * len(model.card.class_names)
+        return Seed5(column, limits[column]).write(path.with_name(f"{path.name}.json"), _said(catalog, model))
+    from mekiki.training.checkpoint import read_tensors
+    from mekiki.training.onnx_export import export_onnx
+
+    return export_onnx(model.card, read_tensors(model.path), path.with_name(f"{path.name}.onnx"), allow_code=allow_code)
+
+
+def _said(catalog: Catalog, model: KnownModel) -> Iterator[Prediction]:
+    """Yield what a model's stored scores say of the workspace's items, in the order of their ids."""
+    items = {item.item_id: item for item in select_items(catalog, model.kinds)}
+    (run_id, *_) = predict_runs(catalog, model.card.scores_id)
+    for ids, raw in iter_scores(catalog, run_id, model.card.class_names):
+        scores = model.card.finish(raw)
+        for item_id, own, is_present in zip(ids, scores, model.card.decide(scores), strict=True):
+            item = items.get(item_id)
+            if item is None:  # forgotten, or all its files are gone
+                continue
+            path, row = split_row(item.path or item_id)
+            if item.kind == "vector":
+                yield Prediction(path, model.card.class_names, own, is_present, row=row or 0)
+            else:
+                yield Prediction(path, model.card.class_names, own, is_present)
