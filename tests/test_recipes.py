@@ -16,6 +16,7 @@ from mekiki.api.workspace import status
 from mekiki.demo.world import World
 from mekiki.media.finding import read_list_file
 from mekiki.settings import parse_settings
+from mekiki.training.card import read_card
 from workspaces import scene, write_photo, write_text
 
 RECIPES = shipped_recipes()
@@ -108,7 +109,6 @@ def test_safety_runs_and_a_second_run_does_nothing(tmp_path: Path) -> None:
         changes={
             "embed.embedder": "colour-layout",
             "split.shares": {"train": 0.5, "val": 0.25, "test": 0.25},
-            "train.positive": "unsafe",
             "train.search": 2,
             "train.epochs": 6,
             "tune.cross_fit": 2,
@@ -124,5 +124,7 @@ def test_safety_runs_and_a_second_run_does_nothing(tmp_path: Path) -> None:
     assert [(one.n_written, one.n_rows) for one in second] == [(0, 0)] * len(first)
     measured = next(one for one in first if one.stage == "evaluate").extra["metrics"]
     assert measured["safety"]["macro_pr_auc"]["value"] > 0.9
+    (card,) = [read_card(path) for path in (tmp_path / "ws" / "models").iterdir() if read_card(path).name == "safety"]
+    assert (card.class_names, card.settings["negative"]) == (("unsafe",), "safe")  # nobody said which is positive
     page = (tmp_path / "ws" / first[-1].outputs["report"]).read_text(encoding="utf-8")
     assert "PR-AUC (trapezoid)" in page

@@ -36,6 +36,33 @@ def parse(**values: Any) -> ColourSettings:
     return parse_settings(ColourSettings, values, "colour")
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param("a=1", {"a": 1.0}, id="one"),
+        pytest.param(["a=0.25", "b=0.75"], {"a": 0.25, "b": 0.75}, id="list"),
+        pytest.param("x=y=1", {"x=y": 1.0}, id="a name with ="),
+        pytest.param({"a": 1}, {"a": 1.0}, id="mapping"),
+    ],
+)
+def test_a_mapping_may_be_written_as_on_the_command_line(given: Any, expected: dict[str, float]) -> None:
+    assert parse(shares=given).shares == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param("0.5", r"colour: shares takes NAME=VALUE, got '0\.5'", id="no name"),
+        pytest.param(0.5, r"colour: shares takes NAME=VALUE, got '0\.5'", id="number"),
+        pytest.param(["a=1", "a=2"], "colour: shares names one thing twice: a=1 a=2", id="twice"),
+        pytest.param("a=many", "colour: shares.a: .*number.*, got 'many'", id="no number"),
+    ],
+)
+def test_what_is_no_mapping_says_how_one_is_written(given: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse(shares=given)
+
+
 def test_text_becomes_numbers_switches_and_paths() -> None:
     settings = parse(strength="0.25", is_bold="true", source="a/b", shares={"a": "0.25", "b": "0.75"}, limit="3")
 

@@ -20,12 +20,17 @@ def space_of(n_dims: int, embedder: str = "toy", embedder_id: str = "00112233aab
     return VectorSpace(embedder=embedder, embedder_id=embedder_id, n_dims=n_dims)
 
 
-def store_vectors(workspace: Path, vectors: Mapping[str, NDArray[np.float32]], space: VectorSpace | None = None) -> str:
+def store_vectors(
+    workspace: Path,
+    vectors: Mapping[str, NDArray[np.float32]],
+    space: VectorSpace | None = None,
+    precision: str = "fp32",
+) -> str:
     """Store item id to vector as a finished ``embed`` run and return the run's id."""
     matrix = np.stack(list(vectors.values())).astype(np.float32)
     space = space or space_of(matrix.shape[1])
     with Catalog(workspace) as catalog, catalog.writing("embed"):
-        run = describe_run("embed", Settings(), vectors_identity(space, "fp32"), {})
+        run = describe_run("embed", Settings(), vectors_identity(space, precision), {})
         begin_run(catalog, run)
         with catalog.transaction("embed", run["run_id"]) as transaction:
             write_vectors(transaction, list(vectors), matrix)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import pydantic
 from pydantic.fields import FieldInfo
@@ -59,6 +59,10 @@ class PerItemSettings(Settings):
     max_failed_share: float = SpeedOnly(
         0.5, ge=0, le=1, description="stop when more than this share of the items fails, after the first 20"
     )
+
+    def with_batches_of(self, n_items: int) -> Self:
+        """Return the settings with batches of so many items, unless the user chose a size."""
+        return self if "batch_size" in self.model_fields_set else self.model_copy(update={"batch_size": n_items})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,8 @@ def parse_settings(settings: type[AnySettings], values: Mapping[str, Any], where
 
     Args:
         settings: The class.
-        values: Names to values; text is converted where the setting is a number, a path or a switch.
+        values: Names to values; text is converted where the setting is a number, a path or a switch, and
+            ``NAME=VALUE``, or a list of such, where it is a mapping.
         where: What to call the place in messages, such as ``split``.
 
     Raises:
@@ -135,19 +140,48 @@ def parse_settings(settings: type[AnySettings], values: Mapping[str, Any], where
     for name in values:
         if name not in settings.model_fields:
             raise UsageError(f"{where}: {unknown_name('setting', str(name), settings.model_fields)}")
-    many = {flag.field for flag in flags_of(settings) if flag.shape == "many"}
-    # A single value where several are allowed is a list of one: `group_by: site` in a recipe.
-    listed = {name: [value] if name in many and _is_single(value) else value for name, value in values.items()}
+    shapes = {flag.field: flag.shape for flag in flags_of(settings)}
     try:
-        return settings(**listed)
+        return settings(**{name: _shaped(name, value, shapes[name]) for name, value in values.items()})
     except pydantic.ValidationError as error:
         raise UsageError(f"{where}: {_first_problem(error, settings)}") from None
     except UsageError as error:  # of a setting that checks a name itself
         raise UsageError(f"{where}: {error}") from None
 
 
-def _is_single(value: Any) -> bool:
-    return isinstance(value, str | int | float | Path)
+def read_pairs(words: Sequence[str], what: str) -> dict[str, str]:
+    """Return names to values of ``NAME=VALUE`` words; a name may hold ``=`` itself.
+
+    Args:
+        words: As they were given.
+        what: The flag or setting, for messages.
+
+    Raises:
+        UsageError: If one has no ``=``, or a name comes twice.
+
+    Example:
+        >>> read_pairs(["train=0.8", "a=b=0.2"], "--shares")
+        {'train': '0.8', 'a=b': '0.2'}
+    """
+    pairs: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.rpartition("=")
+        if not equals:
+            raise UsageError(f"{what} takes NAME=VALUE, got {word!r}")
+        if name in pairs:
+            raise UsageError(f"{what} names one thing twice: {' '.join(words)}")
+        pairs[name] = value
+    return pairs
+
+
+def _shaped(name: str, value: Any, shape: Shape) -> Any:
+    """Return a value as its setting takes it: one where several may stand is a list of one, as `group_by: site`."""
+    is_single = isinstance(value, str | int | float | Path)
+    if shape == "many" and is_single:
+        return [value]
+    if shape == "pairs" and (is_single or (isinstance(value, list | tuple) and value)):
+        return read_pairs([str(word) for word in ([value] if is_single else value)], name)
+    return value
 
 
 def _first_problem(error: pydantic.ValidationError, settings: type[Settings]) -> str:

@@ -18,8 +18,10 @@ from mekiki.api.recipes import (
     read_recipe,
     run_recipe,
 )
+from mekiki.api.verbs import settings_class
 from mekiki.errors import DataError, MekikiError, UsageError
 from mekiki.records import RunSummary
+from mekiki.settings import parse_settings
 from pictures import truncated_jpeg
 from workspaces import query, write_photo, write_text
 
@@ -141,6 +143,16 @@ def test_settings_are_changed_by_step_and_name() -> None:
     assert changed["near"] == {"max_distance": 3}
     assert changed["second"] == {"format": "coco", "media": "copy"}
     assert steps()[1].values == {"max_distance": 8}
+
+
+def test_a_mapping_is_changed_as_a_flag_gives_it() -> None:
+    found = parse_recipe("steps: [{stage: split}, {stage: tune, model: m, prevalence: fox=0.1}]", "theirs")
+    words = ["split.shares=[train=0.6, test=0.4]", "tune.prevalence=bees=0.001"]
+
+    split, tune = plan_recipe(found, RecipeOptions(changes=dict(parse_change(word) for word in words)))
+
+    assert parse_settings(settings_class("split"), split.values, "").shares == {"train": 0.6, "test": 0.4}
+    assert parse_settings(settings_class("tune"), tune.values, "").prevalence == {"bees": 0.001}
 
 
 @pytest.mark.parametrize(

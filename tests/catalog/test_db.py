@@ -11,6 +11,7 @@ import pytest
 
 from mekiki.catalog.db import DATABASE_NAME, SCHEMA_VERSION, Catalog, migrate
 from mekiki.catalog.filesystem import is_network_folder
+from mekiki.catalog.vector_rows import has_rows
 from mekiki.catalog.writers import ENGINE_TABLES, WRITERS
 from mekiki.errors import DataError, UsageError
 
@@ -32,6 +33,22 @@ def test_an_older_catalog_is_migrated_and_keeps_its_rows() -> None:
 
     assert connection.execute("SELECT * FROM items").fetchall() == [("a", None)]
     assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+@pytest.mark.parametrize("lost", ["DROP TABLE vector_rows", "SELECT 1"], ids=["without the table", "with it"])
+def test_both_kinds_of_version_2_are_migrated(tmp_path: Path, lost: str) -> None:
+    """For a while version 2 had no table of vectors' rows."""
+    Catalog(tmp_path).close()
+    with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:
+        connection.execute(lost)
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+
+    with Catalog(tmp_path) as catalog:
+        assert not has_rows(catalog)
+        names = {row[0] for row in catalog.rows("SELECT name FROM sqlite_master WHERE tbl_name = 'vector_rows'")}
+        assert {"vector_rows_by_item", "vector_rows_by_name"} <= names
+        assert catalog.value("PRAGMA user_version") == SCHEMA_VERSION
 
 
 def test_a_migration_that_breaks_half_way_leaves_the_file_as_it_was() -> None:

@@ -10,11 +10,13 @@ import pytest
 from mekiki.api.workspace import forget, status
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.forget import ITEM_TABLES, RUN_TABLES
+from mekiki.catalog.results import read_labels, require_split
 from mekiki.cli.main import main
 from mekiki.dataset.ids import hash_file
-from mekiki.errors import UsageError
+from mekiki.errors import DataError, UsageError
+from pictures import jpeg
 from videos import RECIPES, make_video
-from workspaces import dump, file_hashes, ingest, labels, query, run, tables, write_photo, write_text
+from workspaces import dump, file_hashes, ingest, labels, query, run, scene, tables, write_photo, write_text
 
 
 @pytest.fixture
@@ -78,6 +80,51 @@ def test_a_forgotten_file_comes_back_only_when_it_is_ingested_again(filled: Path
     ingest(filled, tmp_path / "in")
 
     assert rows_about(filled, "item_id", hash_file(photo))["items"] == 1
+
+
+def test_what_was_found_among_pictures_is_found_again_when_one_comes_back(workspace: Path, tmp_path: Path) -> None:
+    """Groups, parts and labels of an item that was forgotten: the same commands make them anew."""
+    for number in range(12):
+        write_photo(tmp_path / f"in/{number:02d}.jpg", number)
+    twin = tmp_path / "in/twin.jpg"
+    twin.write_bytes(jpeg(scene(0), quality=60))
+    table = write_text(tmp_path / "labels.csv", "filepath,label\nin/twin.jpg,fox\n")
+    stages = {"dedupe": {}, "split": {"shares": {"a": 0.5, "b": 0.5}, "allow_missing": ["fox"]}}
+    ingest(workspace, tmp_path / "in", labels=[table])
+    for stage, settings in stages.items():
+        run(stage, workspace, **settings)
+    before = tables(workspace)
+
+    forget(workspace, str(twin))
+    assert {row["part"] for row in tables(workspace)["splits"]} == {"a", "b"}
+    with Catalog(workspace) as catalog:
+        assert require_split(catalog, "default")  # the rest of it still counts
+    ingest(workspace, tmp_path / "in", labels=[table])
+    with pytest.raises(DataError, match="mekiki dedupe"):
+        run("split", workspace, **stages["split"])  # nobody knows the twin now
+    summaries = [run(stage, workspace, **settings) for stage, settings in stages.items()]
+
+    assert [summary.n_written for summary in summaries] == [13, 13]
+    after = tables(workspace)
+    for name in ("groups", "splits", "labels", "attributes"):
+        assert after[name] == before[name]
+    assert {row["status"] for row in after["runs"]} == {"finished"}
+
+
+def test_forgetting_one_item_leaves_what_was_said_last_of_others(workspace: Path, tmp_path: Path) -> None:
+    """Of two files of one person the one given last is believed, though it is to be read again."""
+    a, b = (write_photo(tmp_path / f"in/{name}.jpg", ord(name)) for name in ("a", "b"))
+    ingest(workspace, tmp_path / "in")
+    for word in ("hare", "fox", "hare"):
+        table = write_text(tmp_path / f"{word}.csv", f"filepath,label\nin/a.jpg,{word}\nin/b.jpg,{word}\n")
+        run("annotate", workspace, annotator="human:me", labels=[table], classes=["hare", "fox"])
+
+    forget(workspace, str(b))
+
+    with Catalog(workspace) as catalog:
+        (said,) = read_labels(catalog).values()
+    assert {name for name, (state, _) in said.items() if state == "present"} == {"hare"}
+    assert a.is_file()
 
 
 def test_forgetting_an_import_takes_its_labels_and_keeps_the_items(filled: Path, tmp_path: Path) -> None:

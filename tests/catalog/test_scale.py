@@ -13,7 +13,7 @@ from mekiki.catalog.db import Catalog
 from mekiki.catalog.importing import Entry, plan_import
 from mekiki.catalog.items import NewItem, is_own_file, select_items, write_classes, write_items
 from mekiki.catalog.overview import overview
-from mekiki.catalog.results import LabelRow, write_labels
+from mekiki.catalog.results import LabelRow, read_labels, write_labels
 from mekiki.catalog.sources import write_sources
 from mekiki.dataset.formats.base import Record
 from mekiki.records import LabelState
@@ -113,3 +113,23 @@ def test_a_split_reads_labels_in_the_order_that_it_asks_for(tmp_path: Path) -> N
 
     assert names == CLASSES
     assert states.tolist() == [[-1, 1, 0], [-1, -1, -1], [1, 0, -1]]
+
+
+def test_status_counts_the_word_that_counts_elsewhere(tmp_path: Path) -> None:
+    """A person's over a model's, as export and split see it."""
+    with closing(Catalog(tmp_path / "ws")) as catalog:
+        items = [f"{number:032x}" for number in range(3)]
+        with catalog.transaction("ingest", "run") as transaction:
+            write_classes(transaction, CLASSES[:2])
+            write_items(transaction, [NewItem(one, "image", 8, 8) for one in items])
+            write_labels(transaction, (LabelRow(one, "deer", "vlm:m", "present", 1.0) for one in items))
+        once = overview(catalog)["labels"]
+        with catalog.transaction("annotate", "later") as transaction:
+            write_labels(transaction, (LabelRow(one, "deer", "human:a", "absent", 1.0) for one in items[:2]))
+            write_labels(transaction, [LabelRow(items[0], "fox", "human:a", "unsure", 1.0)])
+        resolved = read_labels(catalog)
+        counted = overview(catalog)["labels"]
+
+    assert once == {"deer": 3, "fox": 0, "unknown": 0}
+    assert counted == {"deer": 1, "fox": 0, "unknown": 1}
+    assert counted["deer"] == sum(words["deer"][0] == "present" for words in resolved.values())

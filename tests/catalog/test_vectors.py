@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.forget import forget_item, forget_run
 from mekiki.catalog.runs import find_run
+from mekiki.catalog.vector_wiping import wipe_unused
 from mekiki.catalog.vectors import StoredVectors, require_vectors, segments_of, vector_runs, write_vectors
 from mekiki.errors import DataError, UsageError
 from vectors import space_of, store_vectors
@@ -35,8 +36,6 @@ def test_what_was_stored_is_read_in_any_order(tmp_path: Path) -> None:
         assert np.array_equal(stored.read(wanted), np.stack([vectors[one] for one in wanted]))
         assert stored.read([]).shape == (0, 5)
         assert stored.having([wanted[0], "f" * 32]) == {wanted[0]}
-        blocks = list(stored.blocks(3))
-        assert [len(ids) for ids, _ in blocks] == [3, 3, 1]
 
 
 def test_segments_are_filled_one_after_another(tmp_path: Path) -> None:
@@ -56,6 +55,10 @@ def test_segments_are_filled_one_after_another(tmp_path: Path) -> None:
         stored = StoredVectors(catalog, require_vectors(catalog))
         assert [path.name for path in segments_of(catalog, run_id)] == ["00000.npy", "00001.npy", "00002.npy"]
         assert np.array_equal(stored.read(ids), matrix)
+        order = np.random.default_rng(2).integers(0, 12, 30)  # any order, from all segments, some twice
+        assert np.array_equal(stored.read([ids[place] for place in order]), matrix[order])
+        with pytest.raises(KeyError):
+            stored.read([*ids, "f" * 32])
 
 
 def test_rows_of_a_transaction_that_failed_are_taken_again(tmp_path: Path) -> None:
@@ -105,6 +108,59 @@ def test_nothing_of_a_forgotten_item_stays_in_the_file(tmp_path: Path) -> None:
         assert vectors[gone].tobytes() not in path.read_bytes()
         assert vectors[kept].tobytes() in path.read_bytes()
         assert StoredVectors(catalog, require_vectors(catalog)).having([gone, kept]) == {kept}
+
+
+def test_vectors_of_a_run_that_was_killed_do_not_outlive_their_items(tmp_path: Path) -> None:
+    """It had written rows and not said yet whose they are; forgetting any item cleans up after it."""
+    vectors = drawn(3)
+    run_id = store_vectors(tmp_path, vectors)
+    lost, kept = np.full((2, 5), 7, np.float32), list(vectors)[2]
+
+    with Catalog(tmp_path) as catalog:
+        with suppress(KeyboardInterrupt), catalog.transaction("embed", run_id) as transaction:
+            write_vectors(transaction, ["e" * 32, "f" * 32], lost)
+            raise KeyboardInterrupt
+        (path,) = segments_of(catalog, run_id)
+        n_bytes = path.stat().st_size
+        assert lost.tobytes() in path.read_bytes()
+
+        forget_item(catalog, next(iter(vectors)))
+
+        assert lost[0].tobytes() not in path.read_bytes()
+        assert path.stat().st_size == n_bytes
+        assert np.array_equal(StoredVectors(catalog, require_vectors(catalog)).read([kept])[0], vectors[kept])
+
+        for item_id in vectors:
+            forget_item(catalog, item_id)
+        assert segments_of(catalog, run_id) == []
+
+
+def test_a_vector_that_was_replaced_does_not_outlive_a_wipe(tmp_path: Path) -> None:
+    vectors = drawn(3)
+    run_id = store_vectors(tmp_path, vectors)
+    item_id = list(vectors)[1]
+    with Catalog(tmp_path) as catalog:
+        with catalog.transaction("embed", run_id) as transaction:
+            write_vectors(transaction, [item_id], np.ones((1, 5), np.float32))
+        index = tmp_path / "vectors" / run_id / "index-0011.faiss"
+        index.write_bytes(vectors[item_id].tobytes())
+
+        wipe_unused(catalog)
+
+        assert segments_of(catalog, run_id) == [tmp_path / "vectors" / run_id / "00000.npy"]  # the index had a copy
+        assert vectors[item_id].tobytes() not in segments_of(catalog, run_id)[0].read_bytes()
+        stored = StoredVectors(catalog, require_vectors(catalog))
+        wanted = [*vectors.values()]
+        wanted[1] = np.ones(5, np.float32)
+        assert np.array_equal(stored.read(list(vectors)), np.stack(wanted))
+
+
+def test_broken_segments_are_named_when_an_item_is_forgotten(tmp_path: Path) -> None:
+    run_id = store_vectors(tmp_path, drawn(2))
+    (tmp_path / "vectors" / run_id / "00000.npy").write_bytes(b"no array")
+
+    with Catalog(tmp_path) as catalog, pytest.raises(DataError, match=f"are broken: mekiki forget {run_id}"):
+        forget_item(catalog, "0" * 32)
 
 
 def test_a_forgotten_run_names_its_segments_to_be_deleted(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import signal
 import subprocess
@@ -41,6 +43,25 @@ def test_json_of_a_stage_is_one_object_with_the_documented_keys(
     summary = json.loads(out)
     assert set(summary) == {*STAGE_KEYS, "n_ignored"}
     assert (summary["stage"], summary["n_selected"], summary["n_skipped"]) == ("ingest", N_PHOTOS, N_PHOTOS)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+@pytest.mark.parametrize(("words", "named"), [(["-w", "there"], "there"), ([], "./workspace")])
+def test_a_full_disk_is_one_line_that_says_where(
+    in_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    words: list[str],
+    named: str,
+) -> None:
+    def fail(_words: list[str]) -> int:
+        raise OSError(number, os.strerror(number))  # as file.write() does, without a name
+
+    monkeypatch.setattr("mekiki.cli.commands.status_command", fail)
+
+    assert main(["status", *words, "-v"]) == 2
+    assert capsys.readouterr().err == f"mekiki: cannot use workspace {named}: {os.strerror(number)}\n"
 
 
 def test_json_lists_every_failure(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +158,7 @@ def test_a_dry_run_makes_no_workspace(photos: Path, workspace: Path, capsys: pyt
 
     out = capsys.readouterr().out
     assert out.startswith(f"ingest (dry run): would work on {N_PHOTOS} items, 0 done before\n")
-    steps = json.loads(out.splitlines()[1])
+    steps = json.loads(out.splitlines()[-1])
     assert [step["dry_run"] for step in steps] == [True] * len(read_recipe("wildlife"))
     assert steps[0]["n_todo"] == N_PHOTOS
     assert not workspace.exists()

@@ -61,6 +61,14 @@ def test_many_failures_are_cut_short_unless_asked_for() -> None:
     assert lines_of(summary)[-1] == "  and 2 more: add -v to list them all"
 
 
+def test_what_else_a_dry_run_knows_stands_on_lines_of_its_own() -> None:
+    notes = ["files of unknown type ignored: 1", "would work on 3 items", "the path pattern fits 2 of 3 paths"]
+
+    lines = lines_of(RunSummary("ingest", "r1", n_skipped=2, extra={"dry_run": True}, notes=notes))
+
+    assert lines == ["ingest (dry run): would work on 3 items, 2 done before", f"  {notes[0]}", f"  {notes[2]}"]
+
+
 def test_a_dry_run_is_one_line() -> None:
     summary = RunSummary("ingest", "r1", n_skipped=2, extra={"dry_run": True}, notes=["would work on 3 items"])
 

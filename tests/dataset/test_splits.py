@@ -309,7 +309,8 @@ class TestRefusals:
         assert str(caught.value) == (
             "classes present in fewer atoms than the 3 parts: 'badger' (2 atoms, 4 items), 'red fox' (1 atoms, "
             "2 items), 'テン' (0 atoms, 0 items). Add pictures of them from other sources, ask for fewer parts, or "
-            "type --allow-missing badger --allow-missing 'red fox' --allow-missing テン"
+            "type --allow-missing badger --allow-missing 'red fox' --allow-missing テン; with mekiki run: "
+            """--set 'split.allow_missing=["badger", "red fox", "テン"]'"""
         )
 
     def test_an_allowed_class_may_be_missing(self) -> None:
@@ -350,7 +351,7 @@ class TestRefusals:
         # x and y put atoms 2 and 3 into one part, and z needs them apart.
         classes = {"x": [0, 1, 2], "y": [0, 1, 3], "z": [0, 2, 3]}
 
-        with pytest.raises(DataError, match=r"class '[xyz]' is present in 3 atoms, and yet .* --allow-missing [xyz]$"):
+        with pytest.raises(DataError, match=r"class '[xyz]' is present in 3 atoms, and yet .* --allow-missing [xyz]; "):
             split_atoms(make_items([1] * 9, classes), SplitOptions(THIRDS))
 
     @pytest.mark.parametrize(

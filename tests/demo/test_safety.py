@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mekiki.demo.safety import DANGER, make_safety_world
+from mekiki.api.recipes import read_recipe
+from mekiki.demo.recipes import adapt_safety_steps
+from mekiki.demo.safety import DANGER, SafetyWorld, make_safety_world
 from mekiki.demo.settings import WorldSettings
 from mekiki.demo.world import read_truth
 
@@ -29,3 +31,11 @@ def test_making_it_again_changes_nothing(tmp_path: Path) -> None:
 
     assert again == made
     assert {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_recipe_blurs_pictures_and_the_demo_shows_its_harmless_ones(tmp_path: Path) -> None:
+    steps = read_recipe("safety")
+
+    adapted = adapt_safety_steps(steps, SafetyWorld(tmp_path, 1, 1, 0))
+
+    assert [dict(one[-1].values) for one in (steps, adapted)] == [{"pictures": "blurred"}, {"pictures": "shown"}]

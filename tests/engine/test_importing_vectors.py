@@ -11,11 +11,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from classifiers import register
+from head_files import make_head_file
+from mekiki.api.workspace import forget
 from mekiki.catalog.db import Catalog
+from mekiki.catalog.vector_rows import vector_places
 from mekiki.catalog.vectors import StoredVectors, require_vectors
+from mekiki.dataset.formats.npy import VectorFile
 from mekiki.dataset.ids import vector_id
+from mekiki.engine import ingesting_vectors
 from mekiki.errors import DataError, UsageError
 from mekiki.records import RunSummary
+from vectors import space_of
 from workspaces import counts, ingest, query, reasons, run, write_photo, write_text
 
 
@@ -154,6 +161,112 @@ def test_columns_behind_one_another_are_read_as_rows(workspace: Path, tmp_path: 
     np.testing.assert_array_equal(stored(workspace, [vector_id(one) for one in made]), made)
 
 
+def photos_with_vectors(folder: Path, made: NDArray[np.float32]) -> Path:
+    """Write photos, a matrix with a row for each, and its index; return the matrix."""
+    for number in range(len(made)):
+        write_photo(folder / f"{number}.jpg", number)
+    write_text(folder / "m.csv", "image\n" + "".join(f"{number}.jpg\n" for number in range(len(made))))
+    return save(folder / "m.npy", made)
+
+
+def ids_of(workspace: Path) -> list[str]:
+    """Ids of the photos in the order of their names."""
+    return [row[0] for row in query(workspace, "SELECT item_id FROM sources WHERE path LIKE '%.jpg' ORDER BY path")]
+
+
+def test_vectors_that_have_changed_take_the_place_of_the_old(workspace: Path, tmp_path: Path) -> None:
+    """And of them alone; nothing of the old ones stays, and what was made of them is made again."""
+    made = clustered(6)
+    matrix = photos_with_vectors(tmp_path / "in", made)
+    ingest(workspace, tmp_path / "in")
+    first = take_in(workspace)
+    ids = ids_of(workspace)
+    head = register(workspace, make_head_file(workspace / "models", space_of(16, "vectors", "")))
+    scores = run("predict", workspace, model=head.card.name)
+    groups = run("dedupe", workspace, by="vectors")
+
+    made[1], old = made[0] * 2, made[1].copy()
+    save(matrix, made)
+    ingest(workspace, tmp_path / "in")
+    second = take_in(workspace)
+
+    assert second.run_id == first.run_id
+    assert counts(second) == (6, 1, 5, 0)
+    np.testing.assert_array_equal(stored(workspace, ids), made)
+    (segment,) = (workspace / "vectors" / first.run_id).iterdir()
+    assert old.tobytes() not in segment.read_bytes()
+    assert counts(take_in(workspace)) == (6, 0, 6, 0)
+    assert groups.extra["n_groups"] == 0
+    assert run("dedupe", workspace, by="vectors").extra["n_groups"] == 1
+    again = run("predict", workspace, model=head.card.name)
+    assert (again.run_id, counts(again)) == (scores.run_id, (6, 1, 5, 0))
+    found = dict(query(workspace, "SELECT item_id, score FROM predictions WHERE class_name = 'fox'"))
+    assert found[ids[1]] == pytest.approx(found[ids[0]], abs=1e-6)  # its direction alone counts
+
+
+def test_a_run_that_was_forgotten_brings_other_vectors_to_all_who_read_it(workspace: Path, tmp_path: Path) -> None:
+    matrix = photos_with_vectors(tmp_path / "in", clustered(4))
+    ingest(workspace, tmp_path / "in")
+    first = take_in(workspace)
+    head = register(workspace, make_head_file(workspace / "models", space_of(16, "vectors", "")))
+    run("predict", workspace, model=head.card.name)
+    forget(workspace, first.run_id)
+    save(matrix, clustered(4, seed=1))
+    ingest(workspace, tmp_path / "in")
+    take_in(workspace)
+
+    assert counts(run("predict", workspace, model=head.card.name)) == (4, 4, 0, 0)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_matrix_is_read_in_blocks_whatever_the_names_of_its_rows(
+    order: str, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows come in the order of their names, 0, 1, 10, 100, 1000, 1001, ..., and each block is read once."""
+    made = clustered(3000, 8)
+    save(tmp_path / "m.npy", np.asarray(made, order=order))
+    ingest(workspace, tmp_path / "m.npy")
+    monkeypatch.setattr(ingesting_vectors, "BLOCK_BYTES", 300 * 8 * 4)
+    starts: list[int] = []
+    read = VectorFile.read
+
+    def counted(self: VectorFile, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        starts.append(start)
+        return read(self, start, stop)
+
+    monkeypatch.setattr(VectorFile, "read", counted)
+    take_in(workspace, workers=1)
+
+    assert set(starts) == set(range(0, 3000, 300))
+    assert len(starts) <= 20
+    np.testing.assert_array_equal(stored(workspace, [vector_id(one) for one in made]), made)
+
+
+def test_files_of_several_vectors_of_one_item_give_it_once(workspace: Path, tmp_path: Path) -> None:
+    made = clustered(3)
+    for name in ("a", "b", "c"):
+        save(tmp_path / f"{name}.npy", made)
+    save(tmp_path / "single.npy", made[1])
+    ingest(workspace, tmp_path)
+
+    with Catalog(workspace) as catalog:
+        places = list(vector_places(catalog))
+
+    assert sorted(place.item_id for place in places) == sorted(vector_id(one) for one in made)
+    (tmp_path / "a.npy").unlink()
+    assert counts(take_in(workspace)) == (3, 3, 0, 0)
+
+
+def test_vectors_imported_last_are_the_latest(workspace: Path, tmp_path: Path) -> None:
+    photos_with_vectors(tmp_path / "in", clustered(3))
+    ingest(workspace, tmp_path / "in")
+    for embedder in ("vectors:a", "vectors:b", "vectors:a"):
+        take_in(workspace, embedder)
+
+    with Catalog(workspace) as catalog:
+        assert require_vectors(catalog).space.embedder == "a"
+
+
 def test_auto_takes_vectors_where_there_is_nothing_else(workspace: Path, tmp_path: Path) -> None:
     save(tmp_path / "m.npy", clustered(3))
     ingest(workspace, tmp_path)
@@ -178,12 +291,12 @@ def test_vectors_without_pictures_are_compared_split_and_reported(workspace: Pat
     for row, vector in enumerate(made):
         save(tmp_path / "in" / ("safe" if row % 2 else "unsafe") / f"{row}.npy", vector)
     ingest(workspace, tmp_path / "in", labels=[str(tmp_path / "in")])
-    run("dedupe", workspace)
+    run("dedupe", workspace, by="hashes")
     with pytest.raises(DataError, match="mekiki dedupe --by vectors"):
         run("split", workspace)  # comparing hashes says nothing of them
 
     take_in(workspace)
-    run("dedupe", workspace, by="vectors")
+    assert run("dedupe", workspace).extra["n_in_groups"] == 10, "there is nothing else to compare"
     summary = run("split", workspace)
     run("report", workspace)
 
@@ -223,7 +336,7 @@ def test_what_looks_at_pixels_refuses_a_workspace_of_vectors_in_one_line(workspa
         run("embed", workspace, embedder="colour-layout")
     with pytest.raises(UsageError, match="--kind vector: a model is shown pictures"):
         run("annotate", workspace, annotator="vlm:some", kind=["vector"])
-    assert run("dedupe", workspace).extra["n_flat"] == 0
+    assert run("dedupe", workspace, by="hashes").extra["n_flat"] == 0
 
 
 def test_a_network_learns_from_the_photos_among_vectors_and_says_so(workspace: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, average_precision_score, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import accuracy_score, auc, average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from clustered import Clustered, make_clustered
 from mekiki.errors import UsageError
@@ -122,15 +122,38 @@ class TestByHand:
 
         assert metrics.confusion.tolist() == [[2, 1, 0, 2], [0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 1, 1]]
 
-    def test_a_curve_has_a_point_for_each_score_that_finds_more(self) -> None:
+    def test_a_curve_has_a_point_where_more_is_found_and_where_precision_has_fallen_before_it(self) -> None:
         scores = np.array([[0.9], [0.8], [0.7], [0.7], [0.1]], np.float32)
         truth = np.array([[1], [0], [1], [0], [0]], np.int8)
 
         curve = measure(Scored(scores, truth, scores >= 0.5, np.arange(5)), ("a",), FEW).curves["a"]
 
-        assert curve.recall == (0.5, 1.0)
-        assert curve.precision == (1.0, 0.5)
-        assert curve.threshold == pytest.approx((0.9, 0.7))
+        assert curve.recall == (0.5, 0.5, 1.0, 1.0)
+        assert curve.precision == (1.0, 0.5, 0.5, 0.4)
+        assert curve.threshold == pytest.approx((0.9, 0.8, 0.7, 0.1))
+
+    @pytest.mark.parametrize("n_atoms", [4, 30], ids=["short", "long"])
+    @pytest.mark.parametrize("n_digits", [1, 7], ids=["many ties", "few ties"])
+    def test_the_area_under_the_drawn_line_is_pr_auc(self, n_digits: int, n_atoms: int) -> None:
+        world = make_clustered(n_atoms, 1, shares=(0.6,), separation=0.5)
+        world = Clustered(world.scores.round(n_digits), world.truth, world.atoms)
+
+        metrics = measure(scored(world), ("a",), FEW)
+
+        curve = metrics.curves["a"]
+        area = auc([0.0, *curve.recall], [1.0, *curve.precision])
+        assert area == pytest.approx(metrics.value("pr_auc", "a").value, abs=1e-5)
+
+    def test_where_thresholds_decide_lies_on_the_line(self) -> None:
+        world = make_clustered(12, 0, shares=(0.6,), separation=0.5)
+        curve = measure(scored(world), ("a",), FEW).curves["a"]
+
+        for threshold in np.linspace(0.02, 0.98, 40):
+            metrics = measure(scored(world, threshold), ("a",), FEW)
+            recall, precision = (metrics.value(kind, "a").value for kind in ("recall", "precision"))
+            beside = [one for at, one in zip(curve.recall, curve.precision, strict=True) if abs(at - recall) < 2e-6]
+            if recall > 0:
+                assert min(beside) - 2e-6 <= precision <= max(beside) + 2e-6
 
     def test_a_long_curve_is_thinned_and_keeps_its_ends(self) -> None:
         world = make_clustered(400, 0)
@@ -201,7 +224,7 @@ class TestLaws:
 
 class TestCompare:
     def test_a_model_equals_itself(self) -> None:
-        one = scored(make_clustered(30, 0))
+        one = scored(make_clustered(60, 0))
 
         assert compare(one, one, "micro_f1", FEW) == Estimate(0, 0, 0, True)
 

@@ -74,7 +74,7 @@ def test_rows_as_their_own_atoms_would_be_too_sure() -> None:
 
 @pytest.mark.parametrize(("n_atoms", "is_reliable"), [(19, False), (20, True)])
 def test_under_twenty_atoms_an_interval_is_not_reliable(n_atoms: int, is_reliable: bool) -> None:
-    world = make_clustered(n_atoms, 0)
+    world = make_clustered(n_atoms, 0, shares=(1.0, 1.0, 1.0))
 
     assert micro_f1(world).is_reliable is is_reliable
 
@@ -85,6 +85,54 @@ def test_a_class_in_few_atoms_is_not_reliable_however_many_atoms_there_are() -> 
     assert metrics.value("recall", "badger").is_reliable
     assert not metrics.value("recall", "civet").is_reliable
     assert not metrics.value("ap", "civet").is_reliable
+
+
+def few_in_many(n_atoms: int, n_with: int) -> Scored:
+    """One class in a few of many atoms, one picture each, all decided rightly."""
+    truth = (np.arange(n_atoms) < n_with).astype(np.int8)[:, None]
+    return Scored(np.where(truth == 1, 0.9, 0.1).astype(np.float32), truth, truth == 1, np.arange(n_atoms))
+
+
+@pytest.mark.parametrize("kind", ["precision", "recall", "f1", "ap", "pr_auc", "roc_auc", "calibration_error"])
+@pytest.mark.parametrize(
+    "one", [few_in_many(64, 14), scored(make_clustered(64, 5, shares=(0.2,)))], ids=["sure", "not"]
+)
+def test_of_one_class_a_figure_of_all_classes_is_the_figure_of_the_class(one: Scored, kind: str) -> None:
+    metrics = measure(one, ("a",), FEW)
+
+    own = metrics.value(kind, "a")
+    for name in (f"micro_{kind}", f"macro_{kind}", kind):
+        if name in metrics.totals:
+            assert metrics.value(name) == own
+
+
+@pytest.mark.parametrize("kind", ["precision", "recall", "f1"])
+def test_micro_figures_rest_on_atoms_in_which_something_was_there_or_decided(kind: str) -> None:
+    few = measure(few_in_many(400, 14), ("a",), FEW).value(f"micro_{kind}")
+
+    assert few.low == pytest.approx(0.025 ** (1 / 14))
+    assert not few.is_reliable
+    assert measure(few_in_many(400, 20), ("a",), FEW).value(f"micro_{kind}").is_reliable
+
+
+@pytest.mark.parametrize("kind", ["precision", "recall", "f1", "ap", "pr_auc", "roc_auc"])
+def test_a_mean_over_classes_is_as_sure_as_its_rarest_class_lets_it_be(kind: str) -> None:
+    one, other = few_in_many(400, 14), few_in_many(400, 200)
+    both = Scored(
+        *(
+            np.concatenate([getattr(x, name) for x in (one, other)], axis=1)
+            for name in ("scores", "truth", "decisions")
+        ),
+        one.atoms,
+    )
+
+    found = measure(both, ("rare", "common"), FEW)
+
+    mean = found.value(f"macro_{kind}")
+    rare, common = (found.value(kind, name) for name in ("rare", "common"))
+    assert not mean.is_reliable
+    # Both are flawless: their mean ends no nearer to 1 than the mean of where they end.
+    assert rare.low < mean.low <= (rare.low + common.low) / 2
 
 
 def test_perfect_decisions_on_few_atoms_are_not_certain() -> None:

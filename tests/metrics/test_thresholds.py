@@ -223,6 +223,37 @@ class TestPrevalence:
         assert tuned.thresholds[0] > fit(world, EACH).thresholds[0]
         assert (tuned.thresholds[1:] == fit(world, EACH).thresholds[1:]).all()
 
+    def test_a_promise_of_recall_finds_as_much_of_a_rare_class_whatever_its_prevalence(self) -> None:
+        rng = np.random.default_rng(0)
+        is_cat = np.arange(600) < 12
+        is_dog = (np.arange(600) % 2 == 0) & ~is_cat
+        truth = np.stack([is_cat, is_dog], axis=1).astype(np.int8)
+        # Cats score lower than dogs, and any precision falls as more is decided.
+        centres = np.where(truth == 1, (0.45, 0.8), 0.25)
+        scores = np.clip(rng.normal(centres, 0.08), 0, 1).astype(np.float32)
+        for per_class in (True, False):
+            options = TuneOptions("precision-at-recall", at_least=0.97, per_class=per_class, n_resamples=5)
+
+            plain, stated = (
+                tune(scores, truth, np.arange(600), replace(options, prevalence=prevalence))
+                for prevalence in (None, {0: 0.0001})
+            )
+
+            assert plain.facts[0]["used_joint"]
+            assert stated.facts[0]["threshold"] == plain.facts[0]["threshold"]
+            assert stated.facts[0]["recall"] == pytest.approx(plain.facts[0]["recall"])
+            for fact in ("recall", "bound", "is_met"):
+                assert stated.joint_facts[fact] == pytest.approx(plain.joint_facts[fact])
+            assert stated.joint_facts["precision"] != plain.joint_facts["precision"]
+
+    def test_recall_of_all_classes_counts_each_present_cell_once(self) -> None:
+        world = make_clustered(80, 0)
+
+        tuned = fit(world, replace(EACH, prevalence={0: 0.01, 2: 0.7}))
+
+        decided = world.scores >= np.float32(tuned.joint)
+        assert tuned.joint_facts["recall"] == pytest.approx((decided & (world.truth == 1)).sum() / world.truth.sum())
+
 
 class TestHowSureItIs:
     def test_the_interval_is_around_the_threshold_and_narrows_with_more_atoms(self) -> None:

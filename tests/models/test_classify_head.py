@@ -10,13 +10,13 @@ import pytest
 torch = pytest.importorskip("torch")
 from classifiers import Saved, make_ensemble, make_model  # noqa: E402
 from head_files import make_head_file  # noqa: E402
-from mekiki.errors import DataError, UsageError  # noqa: E402
+from mekiki.errors import BackendError, DataError, UsageError  # noqa: E402
 from mekiki.media.preprocessing import at_hand  # noqa: E402
 from mekiki.models.classify import open_classifier  # noqa: E402
 from mekiki.models.classify_head import HeadClassifier, VectorScorer, common_space, has_heads, open_scorer  # noqa: E402
 from mekiki.models.embed import EmbedderOpening, open_embedder, open_space  # noqa: E402
-from mekiki.models.opening import Opening  # noqa: E402
-from mekiki.training.checkpoint import read_tensors  # noqa: E402
+from mekiki.models.opening import Opening, load_model  # noqa: E402
+from mekiki.training.checkpoint import read_tensors, save_model  # noqa: E402
 from vectors import space_of  # noqa: E402
 from workspaces import scene  # noqa: E402
 
@@ -82,6 +82,32 @@ def test_what_looks_at_what(tmp_path: Path, head: Saved) -> None:
     assert [common_space(one) for one in (network.card, cards["two"], cards["mixed"])] == [None, None, None]
     with pytest.raises(ValueError, match="more than the vectors of one embedder"):
         VectorScorer(cards["two"], {})
+
+
+@pytest.mark.parametrize("said", [None, {"n_dims": 99}, {"kind": "file"}, {"fingerprint": "0" * 16}], ids=str)
+def test_a_card_that_names_another_projection_than_the_file_holds_is_refused(
+    tmp_path: Path, said: dict[str, object] | None
+) -> None:
+    made = make_head_file(tmp_path, space_of(8), projection_dims=4)
+    card, tensors = load_model(Opening(made.path, "torch", "cpu"))
+    assert card.vectors is not None
+    assert card.vectors.projection is not None
+    other = None if said is None else card.vectors.projection.model_copy(update=said)
+    changed = card.model_copy(update={"vectors": card.vectors.model_copy(update={"projection": other})})
+    _, path, _ = save_model(tmp_path / "changed", changed, tensors)
+
+    with pytest.raises(BackendError, match=r"and in the file is projection \w+ \(|says other things of its vectors"):
+        open_scorer(Opening(path, "torch", "cpu"))
+
+
+def test_a_projection_that_the_card_names_is_in_the_file(tmp_path: Path) -> None:
+    made = make_head_file(tmp_path, space_of(8), projection_dims=4)
+    card, tensors = load_model(Opening(made.path, "torch", "cpu"))
+    left = {name: one for name, one in tensors.items() if name != "projection.weight"}
+    _, path, _ = save_model(tmp_path / "changed", card, left)
+
+    with pytest.raises(BackendError, match="and in the file is no projection"):
+        open_scorer(Opening(path, "torch", "cpu"))
 
 
 def test_a_head_on_vectors_has_no_runtime_to_choose(head: Saved) -> None:

@@ -119,3 +119,15 @@ def test_a_file_that_is_a_program_is_not_run(tmp_path: Path) -> None:
 
     with pytest.raises(BackendError, match=r"is a program \(TorchScript\).* with clip:RN50/openai and without"):
         open_space(EmbedderOpening("clip:RN50", tmp_path / "RN50.pt"))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[]", "{", "{}", '{"model_cfg": 5}', '{"model_cfg": {"vision_cfg": {}, "text_cfg": []}}']
+)
+def test_a_configuration_that_makes_no_sense_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "open_clip_config.json").write_text(text)
+
+    with pytest.raises(BackendError, match=r"open_clip_config\.json is no configuration of open_clip's") as caught:
+        open_space(EmbedderOpening(f"clip:{tmp_path}"))
+
+    assert "\n" not in str(caught.value)

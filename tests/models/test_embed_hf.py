@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 
 from embedders import batch, hf_folder, unit, vectors_of
 from mekiki.errors import BackendError, UsageError
-from mekiki.models.embed import EmbedderOpening, open_space, open_text_embedder
+from mekiki.models.embed import EmbedderOpening, open_embedder, open_space, open_text_embedder
 from mekiki.training.packages import import_transformers
 
 torch.set_num_threads(1)
@@ -44,6 +46,17 @@ def test_transformers_models_give_their_own_cosines(hf: dict[str, Path], kind: s
 
     cosines = (theirs.image_embeds @ theirs.text_embeds.T).numpy()
     np.testing.assert_allclose(unit(found) @ unit(said).T, cosines, atol=1e-5)
+
+
+def test_a_model_that_is_traced_says_nothing_of_losses(hf: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("openvino")
+    log = logging.getLogger("transformers.modeling_utils")
+    log.warning_once.cache_clear()  # type: ignore[attr-defined]
+
+    open_embedder(EmbedderOpening(f"hf:{hf['clip']}", runtime="openvino", device="cpu"))
+    log.warning("anything else")
+
+    assert [one.getMessage() for one in caplog.records if one.name == log.name] == ["anything else"]
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip", "dinov2"])
@@ -105,6 +118,21 @@ def test_a_damaged_folder_is_refused_in_one_line(tmp_path: Path, file: str, cont
         open_space(EmbedderOpening(f"hf:{folder}"))
 
     assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_in_a_folder_is_not_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "run"),)
+
+    folder = hf_folder(tmp_path / "hf")
+    (folder / "model.safetensors").unlink()
+    torch.save({"a": Evil()}, folder / "pytorch_model.bin")
+
+    with pytest.raises(BackendError, match=r"more than tensors.*nothing was run.*model\.safetensors in it$"):
+        open_space(EmbedderOpening(f"hf:{folder}"))
+
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_program_that_comes_with_a_model_is_not_run(tmp_path: Path) -> None:

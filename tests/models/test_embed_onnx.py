@@ -68,7 +68,17 @@ def test_one_of_several_outputs_has_to_be_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[]", "is no JSON object"), ("{", "is no JSON object"), ('{"std": [0, 1, 1]}', "std must be above 0")],
+    [
+        ("[]", "is no JSON object"),
+        ("5", "is no JSON object"),
+        ("null", "is no JSON object"),
+        ("[" * 100_000, "is no JSON object"),
+        ("{", "is no JSON object"),
+        ('{"output": ["y"]}', "with text as its 'output'"),
+        ('{"std": [0, 1, 1]}', "are prepared: std must be above 0"),
+        ('{"mean": [1e39, 0, 0]}', "mean and std must be"),
+        ('{"resize_hw": [1000000000, 1000000000]}', "sizes must be 8192 or less"),
+    ],
 )
 def test_a_file_beside_it_that_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = onnx_file(tmp_path / "net.onnx")

@@ -15,13 +15,12 @@ from mekiki.errors import DataError, UsageError
 from mekiki.models import precision as module
 from mekiki.models.precision import (
     AUTO_FROM,
-    MIN_COSINE,
     N_CALIBRATION,
-    N_CHECKED,
     Precisions,
-    Sample,
     cosines_between,
 )
+from mekiki.models.precision_check import MIN_COSINE
+from mekiki.models.precision_sample import N_CHECKED, Sample
 from towers import ToyTower, pixels
 
 MANY = max(AUTO_FROM.values())
@@ -57,6 +56,7 @@ def _plant(monkeypatch: pytest.MonkeyPatch, seen: list[str], **cosines: float) -
 
     def fake_int8(_tower: Any, given: NDArray[np.uint8], path: Path) -> str:
         path.write_text("graph")
+        path.with_suffix(".bin").write_text(f"{len(seen)}")
         seen.extend(["calibrated"] * len(given))
         return "00ff00ff00ff00ff"
 
@@ -178,6 +178,69 @@ def test_what_was_made_is_kept_whatever_pictures_come(tmp_path: Path, log: list[
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.parametrize("earlier", ["fp32", "bf16", "int8"])
+def test_auto_keeps_the_precision_of_the_vectors_that_are_there(tmp_path: Path, log: list[str], earlier: str) -> None:
+    for n_pictures in (30, AUTO_FROM["bf16"], MANY):
+        settled = make(tmp_path / f"{earlier}{n_pictures}").settle("auto", n_pictures, earlier=earlier)
+        assert settled is not None
+        assert settled.precision == earlier
+        assert "as the vectors that are there" in settled.why
+
+
+def test_a_precision_that_is_not_to_be_had_any_more_is_not_kept(
+    tmp_path: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _plant(monkeypatch, log, bf16=0.9999, int8=0.99)
+    settled = make(tmp_path).settle("auto", AUTO_FROM["bf16"], earlier="int8")
+
+    assert settled is not None
+    assert settled.precision == "bf16"
+    assert "as the vectors that are there" not in settled.why
+
+
+@pytest.mark.parametrize("file", ["graph.xml", "graph.bin"])
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_graph_that_is_not_what_was_checked_is_made_anew(
+    tmp_path: Path, log: list[str], file: str, is_gone: bool
+) -> None:
+    first = make(tmp_path).settle("int8", 400)
+    log.clear()
+    path = tmp_path / "00112233aabbccdd-int8" / file
+    path.unlink() if is_gone else path.write_text("spoilt")
+
+    assert make(tmp_path).settle("int8", 400, may_check=False) is None
+    second = make(tmp_path).settle("int8", 400)
+
+    assert first is not None
+    assert second is not None
+    assert log.count("calibrated") == N_CALIBRATION
+    assert "no longer what was checked, and was made anew" in second.why
+    assert "made anew" not in first.why
+    assert path.read_text() != "spoilt"
+
+
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_a_newer_runtime_is_checked_with_the_graph_that_is_there(
+    tmp_path: Path, log: list[str], monkeypatch: pytest.MonkeyPatch, precision: Any
+) -> None:
+    first = make(tmp_path).settle(precision, 400)
+    log.clear()
+    monkeypatch.setattr(module, "version", lambda _package: "9999.1")
+
+    second = make(tmp_path).settle(precision, 400)
+
+    assert {one: log.count(one) for one in set(log)} == {precision: N_CHECKED, "fp32": N_CHECKED}
+    assert first is not None
+    assert second is not None
+    assert first.check is not None
+    assert second.check is not None
+    assert first.check.graph_id == second.check.graph_id
+    assert second.check.version == "9999.1"
+    log.clear()
+    assert make(tmp_path).settle(precision, 400) == second
+    assert log == []
+
+
 def test_another_network_has_its_own(tmp_path: Path, log: list[str]) -> None:
     make(tmp_path).settle("int8", 400)
     log.clear()
@@ -239,13 +302,28 @@ def test_a_precision_that_the_runtime_has_not_is_wrong_usage(tmp_path: Path) -> 
     assert settled.why == "fp32: all that torch computes in on this machine's cpu"
 
 
-def test_a_note_that_somebody_spoilt_is_refused(tmp_path: Path, log: list[str]) -> None:
-    make(tmp_path).settle("int8", 400)
+@pytest.mark.parametrize(
+    "change",
+    [{"more": 1}, {"mean_cosine": "x"}, {"mean_cosine": 0.9999}, {"mean_cosine": 2}, {"precision": "bf16"}, None],
+    ids=str,
+)
+def test_a_note_that_somebody_changed_is_measured_anew(
+    tmp_path: Path, log: list[str], change: dict[str, object] | None
+) -> None:
+    first = make(tmp_path).settle("int8", 400)
     note = tmp_path / "00112233aabbccdd-int8" / "check.json"
-    note.write_text(json.dumps({**json.loads(note.read_text()), "more": 1}))
+    written = note.read_text()
+    note.write_text("[" * 100_000 if change is None else json.dumps({**json.loads(written), **change}))
 
-    with pytest.raises(DataError, match=r"check\.json is none that mekiki wrote"):
-        make(tmp_path).settle("int8", 400)
+    assert make(tmp_path).settle("int8", 400, may_check=False) is None
+    second = make(tmp_path).settle("int8", 400)
+
+    assert first is not None
+    assert second is not None
+    assert second.check == first.check.model_copy(update={"graph_id": second.check.graph_id})
+    assert log.count("calibrated") == 2 * N_CALIBRATION
+    assert "no longer what was checked, and was made anew" in second.why
+    assert "made anew" not in first.why
 
 
 def test_cosines_are_those_of_the_rows_and_nothing_has_none() -> None:

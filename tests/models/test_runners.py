@@ -50,6 +50,14 @@ def test_every_runtime_gives_the_networks_vectors(tower: ToyTower, exact: NDArra
     np.testing.assert_allclose(found, exact, atol=1e-4)
 
 
+def test_no_runner_takes_more_threads_than_it_may(tower: ToyTower, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as engine ray sets it in its workers; PyTorch reads it by itself
+    runner: Any = open_runner(tower, "openvino", "cpu", "fp32")
+
+    assert runner._request.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == 1
+
+
 def test_order_and_batching_change_nothing(tower: ToyTower, runtime: str) -> None:
     runner = open_runner(tower, runtime, "cpu", "fp32")
     together = runner.run(PICTURES)

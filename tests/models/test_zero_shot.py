@@ -12,7 +12,6 @@ from mekiki.models.zero_shot import (
     NEUTRAL,
     Wording,
     class_vectors,
-    unit_length,
     wording_of,
     zero_shot_labels,
     zero_shot_scores,
@@ -46,7 +45,9 @@ def test_lengths_of_vectors_do_not_matter() -> None:
 
     for decide in ("best", "each"):
         scores = zero_shot_scores(vectors, WORDS, decide)
-        assert np.allclose(scores, zero_shot_scores(7 * vectors, WORDS, decide), atol=1e-5)
+        for length in (7, 1e-30, 1e30):  # squares of the last two are nothing, or too much, in float32
+            longer = (vectors * np.float32(length)).astype(np.float32)
+            assert np.allclose(scores, zero_shot_scores(longer, WORDS, decide), atol=1e-5)
         assert scores.shape == (9, 2)
         assert ((scores >= 0) & (scores <= 1)).all()
 
@@ -75,4 +76,4 @@ def test_labels_are_what_is_sure_enough() -> None:
 def test_nothing_gives_nothing() -> None:
     assert zero_shot_scores(np.zeros((0, 4), np.float32), WORDS, "best").shape == (0, 2)
     assert zero_shot_labels(np.zeros((0, 2), np.float32), "best", 0.5).shape == (0, 2)
-    assert np.isfinite(unit_length(np.zeros((2, 3), np.float32))).all()
+    assert np.isfinite(zero_shot_scores(np.zeros((2, 4), np.float32), WORDS, "best")).all()

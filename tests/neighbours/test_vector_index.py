@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from clouds import clusters, directions, in_files
+from mekiki.errors import UnreadableError
 from mekiki.neighbours.exact import nearest_rows
 from mekiki.neighbours.tables import to_unit_length
 from mekiki.neighbours.vector_index import VectorIndex, build_index, load_index
@@ -76,16 +81,65 @@ def test_equal_vectors_stand_in_the_order_of_their_rows() -> None:
 
 def test_a_file_gives_the_same_index_back(tmp_path, index, vectors) -> None:
     path = tmp_path / "new" / "index.faiss"
-    assert load_index(path) is None
+    assert load_index(path, vectors.shape) is None
 
     index.save(path)
-    again = load_index(path)
+    again = load_index(path, vectors.shape)
 
     assert again is not None
     assert (again.n_cells_seen, again.recall) == (index.n_cells_seen, index.recall)
     queries = directions(8, 20, 32)
     np.testing.assert_array_equal(again.nearest(queries, vectors, 5).rows, index.nearest(queries, vectors, 5).rows)
     assert sorted(one.name for one in path.parent.iterdir()) == ["index.faiss", "index.faiss.json"]
+
+
+def other_cells(path: Path) -> None:
+    import faiss
+
+    cells = faiss.IndexFlatIP(32)
+    cells.add(np.ones((6000, 32), np.float32))
+    faiss.write_index(cells, str(path))
+
+
+def of_fewer(path: Path) -> None:
+    build_index(clusters(100, 4, n_dims=32)).save(path)
+
+
+def say(**facts: object) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        at = path.with_name(f"{path.name}.json")
+        at.write_text(json.dumps(json.loads(at.read_text()) | facts))
+
+    return write
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "garbage": lambda path: path.write_bytes(b"\xff" * path.stat().st_size),
+    "other kind": lambda path: (other_cells(path), say(n_bytes=path.stat().st_size)(path)),
+    "other vectors": of_fewer,
+    "no JSON": lambda path: path.with_name(f"{path.name}.json").write_text("{"),
+    "a list": lambda path: path.with_name(f"{path.name}.json").write_text("[]"),
+    "no cells": say(n_cells_seen=0),
+    "negative": say(n_cells_seen=-1),
+    "too many cells": say(n_cells_seen=100_000),
+    "too many digits": say(n_cells_seen=10**30),
+    "recall of 7": say(recall=7.0),
+    "recall is no number": say(recall=float("nan")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_named(tmp_path, index, vectors, damage) -> None:
+    path = tmp_path / "index.faiss"
+    index.save(path)
+    assert load_index(path, vectors.shape) is not None
+
+    damage(path)
+
+    with pytest.raises(UnreadableError, match=r"index\.faiss"):
+        load_index(path, vectors.shape)
 
 
 def test_the_same_seed_gives_the_same_index_from_files_too(tmp_path, index, vectors) -> None:

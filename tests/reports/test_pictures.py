@@ -101,3 +101,16 @@ def test_a_gallery_knows_what_it_weighs() -> None:
     gallery = Gallery((Picture(thumbnail, "a"), Picture(None, "b", badges=(Badge("x"),))))
 
     assert gallery.n_bytes == thumbnail.n_bytes == len(thumbnail.uri)
+
+
+def test_of_a_blurred_picture_eight_pixels_are_left_at_the_size_of_a_sharp_one() -> None:
+    pixels = np.zeros((120, 240, 3), np.uint8)
+    pixels[:, 1::2] = 255
+    pixels[:, :120] //= 2
+
+    sharp, blurred = (np.asarray(opened(make_thumbnail(pixels, 240, 10**6, is_blurred=on))) for on in (False, True))
+
+    assert sharp.shape == blurred.shape
+    assert np.abs(np.diff(sharp[..., 0].astype(int), axis=1)).max() > 200
+    assert np.abs(np.diff(blurred[..., 0].astype(int), axis=1)).max() < 10
+    assert blurred[:, :60].mean() + 40 < blurred[:, -60:].mean()

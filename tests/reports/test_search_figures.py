@@ -44,13 +44,14 @@ def test_all_trials_are_in_the_table_the_best_first_then_those_that_did_not_end(
 
     assert figure.table is not None
     assert [row[:2] for row in figure.table.rows] == [
+        (2, "complete"),
+        (5, "complete"),
         (1, "complete"),
-        (4, "complete"),
-        (0, "complete"),
-        (2, "pruned"),
-        (3, "failed"),
+        (3, "pruned"),
+        (4, "failed"),
     ]
-    assert "trial 1 reached 0.9" in figure.alt
+    assert figure.table.columns[2].name == "val PR-AUC"
+    assert "trial 2 reached 0.9" in figure.alt
     assert "5 trials reached, 1 of them stopped early" in figure.alt
 
 
@@ -60,6 +61,14 @@ def test_the_best_so_far_never_gets_worse() -> None:
     heights = [float(y) for _, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", path)]
     assert heights == sorted(heights, reverse=True)  # y runs downwards
     assert len(heights) >= 2
+
+
+def test_the_best_so_far_goes_to_the_last_trial() -> None:
+    figure = history_figure(SOME, "Trials")
+    longer = history_figure(search(*SOME.trials, trial(9, 0.1, "pruned")), "Trials")
+
+    ends = [max(float(x) for x in re.findall(r"[ML](-?[\d.]+) ", lines(one, 6)[0])) for one in (figure, longer)]
+    assert abs(ends[0] - ends[1]) < 1
 
 
 def test_what_never_varied_has_no_axis() -> None:

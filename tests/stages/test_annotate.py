@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from mekiki.api.verbs import run_stage
 from mekiki.api.workspace import forget
 from mekiki.engine.local import LocalEngine
-from mekiki.errors import BackendError, DataError, UsageError
+from mekiki.errors import DataError, UsageError
 from mekiki.records import RunSummary
 from vlm_server import INPUT_TOKENS, OUTPUT_TOKENS, VlmServer, every
 from workspaces import (
@@ -258,11 +258,6 @@ def test_an_answer_does_for_a_picture_that_is_gone(photos: Path, server: VlmServ
     assert {name: why[:17] for name, why in reasons(asked).items()} == dict.fromkeys(
         ("00.jpg", "01.jpg"), "gone since ingest"
     )
-
-
-def test_zero_shot_says_what_it_waits_for(photos: Path) -> None:
-    with pytest.raises(BackendError, match="no embed yet"):
-        annotate(photos, annotator="zero-shot:ViT-B-32")
 
 
 @pytest.mark.parametrize(

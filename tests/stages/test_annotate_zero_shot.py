@@ -13,6 +13,8 @@ from mekiki.catalog.vectors import StoredVectors, require_vectors
 from mekiki.errors import BackendError, DataError, UsageError
 from mekiki.models.embed import EmbedderOpening, open_text_embedder
 from mekiki.models.zero_shot import NEUTRAL
+from mekiki.training.vector_space import VectorSpace
+from vectors import store_vectors
 from workspaces import counts, ingest, make_photos, query, reasons, run, write_photo
 
 CLASSES = ("cat", "dog", "red")
@@ -54,6 +56,11 @@ def test_the_nearest_class_is_present_if_it_is_sure_enough(ready: Path, tmp_path
     summary = run("annotate", ready, **WORDS, min_confidence=limit)
 
     assert counts(summary) == (6, 6, 0, 0)
+    told = summary.extra["annotation"]
+    shown = query(ready, "SELECT class_name, count(*) FROM labels WHERE state = 'present' GROUP BY class_name")
+    assert {name: n for name, n in told["classes"].items() if n} == dict(shown)
+    assert sum(told["classes"].values()) + told["n_unknown"] == told["n_pictures"] == 6
+    assert f"none of them in {told['n_unknown']}" in summary.notes[-1]
     found = states(ready)
     for item_id, row in zip(ids, likely, strict=True):
         for name, score in zip(CLASSES, row, strict=True):
@@ -92,6 +99,13 @@ def test_new_pictures_continue_the_run_once_they_have_vectors(ready: Path, tmp_p
     assert counts(after) == (7, 1, 6, 0)
 
 
+def test_the_best_of_a_single_class_is_refused(ready: Path) -> None:
+    with pytest.raises(UsageError, match=r"best needs two classes or more: add --classes, or --decide each"):
+        run("annotate", ready, **{**WORDS, "classes": ("cat",)})
+
+    run("annotate", ready, **{**WORDS, "classes": ("cat",), "decide": "each"})
+
+
 def test_other_words_are_another_run(ready: Path) -> None:
     first = run("annotate", ready, **WORDS)
 
@@ -111,8 +125,48 @@ def test_an_embedder_without_words_is_refused(tmp_path: Path) -> None:
     workspace = make_photos(tmp_path / "ws", 2)
     run("embed", workspace, embedder="colour-layout")
 
-    with pytest.raises(BackendError, match="colour-layout"):
+    with pytest.raises(BackendError, match=r"colour-layout has no text side.*clip:.*hf:.*embed --embedder clip:"):
         run("annotate", workspace, **WORDS)
+
+
+def test_vectors_that_nobody_named_an_embedder_of_are_refused_with_how_to_name_it(tmp_path: Path) -> None:
+    workspace = make_photos(tmp_path / "ws", 2)
+    ids = [item_id for (item_id,) in query(workspace, "SELECT item_id FROM items")]
+    store_vectors(workspace, dict.fromkeys(ids, np.ones(4, np.float32)), VectorSpace(embedder="mine", n_dims=4))
+
+    with pytest.raises(BackendError, match=r"imported, called 'mine'.*mekiki embed --embedder vectors:clip:"):
+        run("annotate", workspace, **WORDS)
+
+
+def test_words_of_other_weights_are_another_run_also_among_vectors_without_an_id(tmp_path: Path) -> None:
+    workspace = make_photos(tmp_path / "ws", 2)
+    ids = [item_id for (item_id,) in query(workspace, "SELECT item_id FROM items")]
+    clip = hf_folder(tmp_path / "clip")
+    space = VectorSpace(embedder=f"hf:{clip}", n_dims=16)  # as of imported vectors
+    store_vectors(workspace, dict(zip(ids, np.eye(16, dtype=np.float32), strict=False)), space)
+    first = run("annotate", workspace, **WORDS)
+    again = run("annotate", workspace, **WORDS)
+    clip.rename(tmp_path / "old")
+    hf_folder(clip, seed=1)
+
+    other = run("annotate", workspace, **WORDS)
+
+    assert first.run_id == again.run_id != other.run_id
+
+
+def test_weights_are_found_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = make_photos(tmp_path / "ws", 2)
+    hf_folder(tmp_path / "clip")
+    monkeypatch.chdir(tmp_path)
+    run("embed", workspace, embedder="hf:clip", device="cpu")
+    named = run("annotate", workspace, **{**WORDS, "annotator": "zero-shot:hf:clip"})
+    monkeypatch.chdir("/")
+    elsewhere = run("annotate", workspace, **WORDS)
+
+    assert counts(named) == counts(elsewhere) == (2, 2, 0, 0)
+    assert {one for (one,) in query(workspace, "SELECT DISTINCT annotator FROM labels")} == {
+        f"zero-shot:hf:{tmp_path / 'clip'}"
+    }
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,36 @@ def test_a_split_keeps_these_groups_together_and_certifies_it(workspace: Path) -
     assert certificate["nearest"]["distance_bits"] > 0
 
 
+def test_a_split_is_refused_where_pictures_were_not_compared(workspace: Path) -> None:
+    """A near-duplicate without a vector could lie in another part than its twin."""
+    make_photos(workspace, 12)
+    vectors = directions(0, 12, 32)
+    store(workspace, vectors[:9])
+    run("dedupe", workspace)
+    run("dedupe", workspace, by="vectors")
+    shares = {"a": 0.5, "b": 0.5}
+
+    with pytest.raises(DataError, match="3 of 12 have no vector and were not compared: embed the rest, or dedupe by"):
+        run("split", workspace, shares=shares)
+
+    run("dedupe", workspace, by="hashes")
+    by_hashes = run("split", workspace, shares=shares)
+    store(workspace, vectors)
+    run("dedupe", workspace, by="vectors")
+    assert run("split", workspace, shares=shares).run_id != by_hashes.run_id
+
+
+def test_imported_vectors_that_have_changed_are_compared_anew(workspace: Path) -> None:
+    make_photos(workspace, 3)
+    vectors = directions(0, 3, 32)
+    store(workspace, vectors, embedder_id="")
+    before = run("dedupe", workspace, by="vectors")
+    vectors[1] = vectors[0]
+    store(workspace, vectors, embedder_id="")
+
+    assert (before.extra["n_groups"], run("dedupe", workspace, by="vectors").extra["n_groups"]) == (0, 1)
+
+
 def test_of_two_ways_the_one_that_was_asked_for_last_counts(photos: Path) -> None:
     run("dedupe", photos, by="vectors")
     run("dedupe", photos)

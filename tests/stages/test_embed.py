@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mekiki.api.verbs import run_stage
+from mekiki.api.workspace import forget
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.vectors import StoredVectors, require_vectors, vector_runs
 from mekiki.engine.embedding import read_sample, spread
@@ -323,6 +324,56 @@ def test_int8_cannot_be_checked_on_few_pictures(tmp_path: Path, network: dict[st
 
     assert summary.extra["precision"] == "fp32"
     assert any("from 300 pictures on" in note for note in summary.notes)
+
+
+def test_auto_goes_on_in_the_precision_of_what_is_there(
+    ready: Path, network: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    _plant_precision(monkeypatch)
+    monkeypatch.setattr(precision, "AUTO_FROM", {"int8": 1000, "bf16": N_PHOTOS + 1})
+    network |= {"runtime": "openvino"}
+    first = run("embed", ready, **network)
+    for number in range(2):
+        write_photo(ready / "in" / f"new{number}.jpg", 100 + number)
+    ingest(ready, ready / "in")
+
+    planned = run_stage("embed", ready, network, engine=LocalEngine(dry_run=True))
+    second = run("embed", ready, **network)
+
+    assert planned.extra["n_todo"] == 2
+    assert first.run_id == second.run_id
+    assert (counts(second), second.extra["precision"]) == ((N_PHOTOS + 2, 2, N_PHOTOS, 0), "fp32")
+    assert [note for note in second.notes if "as the vectors that are there" in note]
+
+
+def test_vectors_that_are_asked_for_again_are_the_latest(ready: Path, network: dict[str, Any]) -> None:
+    for settings in (LAYOUT, network, LAYOUT):
+        run("embed", ready, **settings)
+
+    with Catalog(ready) as catalog:
+        assert require_vectors(catalog).space.embedder == "colour-layout"
+
+
+def test_graphs_and_checks_go_with_the_last_run_of_their_embedder(
+    ready: Path, network: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    _plant_precision(monkeypatch)
+    settings = {**network, "runtime": "openvino"}
+    runs = [run("embed", ready, **settings, precision=precision).run_id for precision in ("fp32", "bf16")]
+    (kept,) = (ready / "models/embedders").iterdir()
+    (torn := kept.with_name(f"{kept.name}.part")).mkdir()
+    write_text(torn / "graph.xml", "torn")
+    other = write_text(kept.with_name("0123456789abcdef-bf16") / "check.json", "{}")
+
+    forget(ready, runs[0])
+    assert (kept / "check.json").is_file()
+    forget(ready, runs[1])
+
+    assert not kept.exists()
+    assert not torn.exists()
+    assert other.is_file()
 
 
 @pytest.mark.slow

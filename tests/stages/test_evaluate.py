@@ -91,7 +91,7 @@ def test_pr_auc_can_gate(workspace: Path) -> None:
     planted = plant(workspace, some_truth(480))
     plant_model(planted, "a", noisy(planted.truth, 0.0))
 
-    passed = run("evaluate", planted.workspace, gate={"macro_pr_auc": 0.9}, **FAST)
+    passed = run("evaluate", planted.workspace, gate={"macro_pr_auc": 0.8}, **FAST)
     failed = run("evaluate", planted.workspace, gate={"macro_pr_auc": 0.99999}, **FAST)
 
     assert "refusal" not in passed.extra
@@ -267,6 +267,16 @@ def test_a_gate_passes_only_if_the_lower_bound_lies_above_it(planted: Planted) -
     assert "refusal" not in passed.extra
     assert "'a' does not pass: micro_f1 is " in refused.extra["refusal"]
     assert f"lower end must lie above {between:g}" in refused.extra["refusal"]
+
+
+@pytest.mark.parametrize("metric", ["micro_precision", "micro_f1", "macro_recall", "macro_ap"])
+def test_no_gate_passes_on_a_class_in_few_of_many_groups(metric: str, workspace: Path) -> None:
+    planted = plant(workspace, (np.arange(480) % 20 == 0).astype(np.int8)[:, None], classes=("fox",))
+    plant_model(planted, "a", noisy(planted.truth, 0.0))
+
+    summary = run("evaluate", workspace, gate={metric: 0.1}, **FAST)
+
+    assert "rests on too few groups to be believed" in summary.extra["refusal"]
 
 
 def test_no_gate_passes_on_few_groups(workspace: Path) -> None:

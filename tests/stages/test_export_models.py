@@ -23,7 +23,7 @@ from mekiki.training.checkpoint import load_network, read_tensors, save_model
 from mekiki.training.members import split_members
 from model_runs import history, leave
 from planted import CLASSES, Planted, plant, plant_model, some_truth
-from workspaces import dump, file_hashes, ingest, run, scene, write_photo, write_text
+from workspaces import dump, file_hashes, ingest, mekiki, run, scene, write_photo, write_text
 
 SIZE_PX = 32
 METRICS_FILE = "exports/seed1/multilabel_test_metrics.json"
@@ -247,6 +247,24 @@ def test_a_tuned_model_has_the_history_of_the_one_that_was_trained(evaluated: Pl
 
     assert {"training_history.png", "training_history.pdf"} <= set(summary.outputs)
     assert not summary.notes
+
+
+@pytest.mark.parametrize("format_name", ["csv", "evaluation"])
+def test_nothing_is_written_to_the_home_folder(evaluated: Planted, tmp_path: Path, format_name: str) -> None:
+    (tmp_path / "home").mkdir()
+    unset = dict.fromkeys(("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), "")
+    env = {**unset, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
+
+    code, _, err = mekiki("export", "--format", format_name, "-w", evaluated.workspace, env=env)
+
+    assert code == 0, err
+    assert not list((tmp_path / "home").iterdir())
+    assert not list(tmp_path.glob("mekiki-matplotlib-*"))
+
+
+def test_seed_5s_scores_are_of_one_class(networks: Planted) -> None:
+    with pytest.raises(UsageError, match=r"called nsfw or unsafe\. Take another --format, or train with --positive"):
+        run("export", networks.workspace, format="seed5", model="a")
 
 
 def test_an_evaluation_that_is_not_there_or_too_old_is_refused(evaluated: Planted) -> None:

@@ -133,6 +133,25 @@ def test_photos_find_their_vectors_again_in_another_workspace(workspace: Path, t
     assert all(np.array_equal(found[item_id], vector) for item_id, vector in vectors.items())
 
 
+def test_a_name_in_an_index_leads_to_no_other_folder(workspace: Path, tmp_path: Path) -> None:
+    names = ["../../../../escaped.png", "..", f"{tmp_path}/absolute.png", "..\\..\\back.png"]
+    save(tmp_path / "m.npy", made(len(names)))
+    write_text(tmp_path / "m.csv", "image\n" + "".join(f"{name}\n" for name in names))
+    table = write_text(tmp_path / "labels.csv", "image,label\n0,a\n1,a\n2,a\n3,a\n")
+    ingest(workspace, tmp_path / "m.npy", labels=[str(table)])
+    run("embed", workspace, embedder="vectors")
+    before = {path for path in tmp_path.rglob("*") if "deep" not in path.parts}
+
+    run("export", workspace, format="npy-folders", output=tmp_path / "deep/er/folders")
+    run("export", workspace, format="npy", output=tmp_path / "deep/er/matrix")
+
+    assert {
+        path for path in tmp_path.rglob("*") if "deep" not in path.parts and workspace not in path.parents
+    } <= before
+    assert len(list((tmp_path / "deep/er/folders/embeddings/a").glob("*.npy"))) == len(names)
+    assert {row["filepath"] for row in read_rows(tmp_path / "deep/er/matrix/index.csv")} == set(names)
+
+
 def test_the_names_of_an_index_go_out_again(workspace: Path, tmp_path: Path) -> None:
     save(tmp_path / "m.npy", made(3))
     write_text(tmp_path / "m.csv", "image\nfox.jpg\nhen.jpg\nowl.jpg\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mekiki.errors import UsageError
-from workspaces import ingest, query, write_photo, write_text
+from workspaces import ingest, query, run, write_photo, write_text
 
 
 def labels(workspace: Path) -> dict[str, dict[str, str]]:
@@ -50,6 +50,21 @@ def test_one_class_in_one_folder_is_enough(tmp_path: Path) -> None:
     ingest(tmp_path / "ws", tmp_path / "in", class_folders=True)
 
     assert labels(tmp_path / "ws") == {"0.jpg": {"safe": "present"}}
+
+
+def test_a_folder_without_pictures_is_no_class_and_is_named(tmp_path: Path) -> None:
+    for number, name in enumerate(("safe", "unsafe", "safe", "unsafe")):
+        write_photo(tmp_path / "in" / name / f"{number}.jpg", number)
+    (tmp_path / "in" / "weapons").mkdir()
+    (tmp_path / "in" / "deep" / "inside").mkdir(parents=True)
+
+    summary = ingest(tmp_path / "ws", tmp_path / "in", class_folders=True)
+
+    assert any(note.endswith("/in are no classes: deep, weapons") for note in summary.notes)
+    assert query(tmp_path / "ws", "SELECT name FROM classes ORDER BY name") == [("safe",), ("unsafe",)]
+    assert all(set(states) == {"safe", "unsafe"} for states in labels(tmp_path / "ws").values())
+    run("dedupe", tmp_path / "ws")
+    assert run("split", tmp_path / "ws", shares={"a": 0.5, "b": 0.5}).n_failed == 0
 
 
 def test_the_same_picture_in_two_folders_is_unsure_in_both(tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def test_class_folders_of_single_vectors_are_labelled_by_their_folders(workspace
     assert all(Path(path).parent.name == name for path, name in found)
 
 
+def test_a_name_that_is_no_text_fails_alone(workspace: Path, tmp_path: Path) -> None:
+    for row, name in enumerate(("a.npy", "b.npy", os.fsdecode(b"bad\xff.npy"))):
+        save(tmp_path / "in" / name, vectors(1, seed=row))
+
+    summary = ingest(workspace, tmp_path / "in")
+
+    assert (summary.n_written, summary.n_failed) == (2, 1)
+    assert reasons(summary) == {r"bad\udcff.npy": "its name is no UTF-8 text: rename it"}
+
+
 def test_ingesting_again_does_nothing(workspace: Path, tmp_path: Path) -> None:
     class_folders(tmp_path / "in/single")
     save(tmp_path / "in/matrix.npy", vectors(5, seed=1))

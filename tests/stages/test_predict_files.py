@@ -178,6 +178,37 @@ def test_one_input_prints_its_answer(model: Saved, photos: Path, capsys: pytest.
     assert answer["probabilities"] == dict(zip(CLASSES, scores_of(row), strict=True))
 
 
+def test_of_one_picture_the_answer_is_shown_as_often_as_you_like_and_no_file_written(
+    model: Saved, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", str(model.path), str(photos / "a.jpg"), "--device", "cpu", "-q"]
+
+    codes = [main(words), main(words)]
+    first, second = capsys.readouterr().out.strip().split(f"{photos / 'a.jpg'}: ")[1:]
+
+    assert codes == [0, 0]
+    assert first.split(")")[0] == second.split(")")[0]
+    assert predict(model, photos / "a.jpg").outputs == {}
+    assert files_here() == []
+
+
+def test_of_a_folder_a_list_or_a_clip_a_file_is_written_though_it_be_one(model: Saved, photos: Path) -> None:
+    (photos / "clips").mkdir()
+    make_video(photos / "clips" / "clip.mp4", Recipe(n_frames=10))
+    listed = write_text(Path("list.txt"), f"{photos}/a.jpg\n")
+
+    for given in (photos / "deep", listed, f"{photos}/a*.jpg", photos / "clips" / "clip.mp4"):
+        summary = predict(model, given, overwrite=True)
+        assert "answer" in summary.extra
+        assert Path(summary.outputs["predictions"]).name == "predict.csv"
+
+
+@pytest.mark.parametrize(("name", "value"), [("overwrite", True), ("layout", "seed5")])
+def test_what_is_of_a_file_is_refused_where_none_is_written(name: str, value: Any, model: Saved, photos: Path) -> None:
+    with pytest.raises(UsageError, match="goes with -o FILE: of one picture"):
+        predict(model, photos / "a.jpg", **{name: value})
+
+
 @pytest.mark.parametrize("how", ["max", "mean"])
 def test_a_clip_has_a_row_per_frame_and_one_that_sums_them_up(model: Saved, tmp_path: Path, how: str) -> None:
     clip = tmp_path / "clip.mp4"
@@ -238,9 +269,9 @@ def test_what_a_spreadsheet_would_run_is_disarmed(tmp_path: Path, current_folder
     evil = make_model(tmp_path, name="evil", class_names=("=1+1", "@x"))
     write_photo(current_folder / "=2.jpg", 1)
 
-    predict(evil, "=2.jpg", threshold=0)
+    predict(evil, "=2.jpg", threshold=0, output=Path("p.csv"))
 
-    text = Path("predict.csv").read_text(encoding="utf-8-sig")
+    text = Path("p.csv").read_text(encoding="utf-8-sig")
     header, row = text.splitlines()
     assert header.endswith(",prob_=1+1,prob_@x")
     assert ",'=1+1|@x," in row

@@ -130,6 +130,40 @@ def test_vectors_of_its_own_embedder_are_taken_though_others_are_newer(workspace
     assert predict(workspace, head).extra["vectors"] == own
 
 
+def test_a_head_scores_vectors_of_the_run_that_it_was_trained_on_else_of_its_precision(workspace: Path) -> None:
+    ids = item_ids(workspace)
+    exact, coarse, other = (
+        store_vectors(workspace, random_vectors(ids, seed=seed), precision=precision)
+        for seed, precision in enumerate(("fp32", "int8", "bf16"))
+    )
+    settings = ({"vectors": exact}, {"vectors": "forgotten", "vectors_precision": "int8"}, {"vectors_precision": "x"})
+    heads = [
+        register(workspace, make_head_file(workspace / "models", seed=seed, name=f"head-{seed}", settings=own))
+        for seed, own in enumerate(settings)
+    ]
+
+    summaries = [predict(workspace, head) for head in heads]
+
+    assert [summary.extra["vectors"] for summary in summaries] == [exact, coarse, other]  # the last: the latest
+    warned = [[note for note in summary.notes if "was trained on those in" in note] for summary in summaries]
+    assert warned == [[], [], ["these vectors are in bf16, and model 'head-2' was trained on those in x"]]
+    assert any("in fp32" in note for note in predict(workspace, heads[1], vectors=exact).notes)
+
+
+def test_scores_that_are_asked_for_again_are_the_latest(workspace: Path) -> None:
+    ids = item_ids(workspace)
+    runs = [
+        store_vectors(workspace, random_vectors(ids, seed=seed), precision=precision)
+        for seed, precision in enumerate(("fp32", "int8"))
+    ]
+    head = register(workspace, make_head_file(workspace / "models"))
+    first, _, again = (predict(workspace, head, vectors=runs[which]) for which in (0, 1, 0))
+
+    assert (again.run_id, again.n_written) == (first.run_id, 0)
+    with Catalog(workspace) as catalog:
+        assert predict_runs(catalog, head.card.scores_id)[0] == first.run_id
+
+
 @pytest.mark.parametrize(
     ("space", "words"),
     [
@@ -261,6 +295,37 @@ def test_a_head_of_others_is_taken_over_with_the_vectors_that_are_named(labelled
     expected = laion_scores(laion_tensors(), np.stack(list(vectors.values())))
     assert np.abs(np.stack([found[item_id] for item_id in vectors]) - expected).max() < 1e-5
     assert run("train", labelled.workspace, epochs=0, weights=weights, vectors="toy", name="laion").n_written == 0
+
+
+def test_a_head_of_others_is_the_same_run_whatever_is_said_that_it_says_itself(
+    labelled: Planted, tmp_path: Path
+) -> None:
+    settings = {"epochs": 0, "weights": tmp_path / "laion.pth"}
+    plain = run("train", labelled.workspace, **settings, vectors="toy")
+
+    for said in ({"vectors": plain.extra["vectors"]}, {"vectors": "toy", "activation": "sigmoid"}):
+        assert run("train", labelled.workspace, **settings, **said).run_id == plain.run_id
+
+
+def test_a_head_of_others_is_refused_where_too_few_items_have_a_vector(tmp_path: Path) -> None:
+    planted = plant(tmp_path / "ws", some_truth(90)[:, :1], classes=("unsafe",))
+    store_vectors(planted.workspace, random_vectors([planted.item_ids[row] for row in planted.rows("val")[:10]]))
+    torch.save(laion_tensors(), tmp_path / "laion.pth")
+
+    with pytest.raises(DataError, match=r"20 of 30 labelled items have no vector.* of toy\. Type: mekiki embed"):
+        run("train", planted.workspace, epochs=0, weights=tmp_path / "laion.pth", vectors="toy")
+
+
+def test_a_head_of_others_is_measured_anew_on_imported_vectors_that_have_changed(
+    labelled: Planted, tmp_path: Path
+) -> None:
+    space = space_of(8, "theirs", "")
+    store_vectors(labelled.workspace, random_vectors(labelled.item_ids), space)
+    settings = {"epochs": 0, "weights": tmp_path / "laion.pth", "vectors": "theirs"}
+    before = run("train", labelled.workspace, **settings)
+    store_vectors(labelled.workspace, random_vectors(labelled.item_ids, seed=1), space)
+
+    assert run("train", labelled.workspace, **settings).extra["metrics"] != before.extra["metrics"]
 
 
 def test_a_network_on_pixels_is_not_taken_over_with_vectors(labelled: Planted, tmp_path: Path) -> None:

@@ -159,6 +159,23 @@ def test_one_row_of_a_matrix_can_be_asked_for(tmp_path: Path, head: Saved) -> No
     assert counts(predict(tmp_path, head.path, f"{path}#10", name="q.csv")) == (1, 0, 0, 1)
 
 
+def test_of_one_vector_the_answer_is_shown_and_of_a_matrix_a_file_is_written(
+    tmp_path: Path, head: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path, alone = written(tmp_path, "v.npy", matrix()), written(tmp_path, "one.npy", matrix()[3])
+
+    for given in (f"{path}#3", f"{path}#3", alone, alone):
+        summary = run("predict", tmp_path / "none", model=str(head.path), paths=[str(given)])
+        assert (summary.outputs, Path(str(summary.extra["answer"]["vector_path"]).partition("#")[0]).parent) == (
+            {},
+            tmp_path,
+        )
+    assert not Path("predict.csv").exists()
+    run("predict", tmp_path / "none", model=str(head.path), paths=[str(path)])
+    assert Path("predict.csv").exists()
+
+
 def test_a_wrong_number_of_dimensions_is_one_line_that_names_both(tmp_path: Path, head: Saved) -> None:
     path = written(tmp_path, "v.npy", matrix(5, 12))
 
@@ -316,7 +333,7 @@ def test_a_projection_that_was_changed_in_the_file_is_found(tmp_path: Path) -> N
     vectors = written(tmp_path, "v.npy", matrix())
 
     own = head.card.vectors.projection.fingerprint  # type: ignore[union-attr]
-    with pytest.raises(Exception, match=f"made with projection {own}, and the one in it is") as caught:
+    with pytest.raises(Exception, match=f"made with projection {own} .*, and in the file is projection") as caught:
         predict(tmp_path, path, vectors)
     assert getattr(caught.value, "exit_code", None) == 5
 

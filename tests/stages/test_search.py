@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from clouds import clusters, directions, turned
+from embedders import own_model, python_opening
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.vector_search import VectorSearch, names_of_items
 from mekiki.catalog.vectors import require_vectors
@@ -178,12 +180,12 @@ def test_a_new_picture_is_embedded_by_the_runs_own_embedder(embedded: Path, tmp_
 def test_a_broken_picture_is_a_failure_and_the_others_are_found(embedded: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    queries = [str(broken), str(tmp_path / "missing.jpg"), item_ids(embedded)[0]]
+    queries = [str(broken), item_ids(embedded)[0]]
 
     summary = run("search", embedded, queries=queries, output=tmp_path / "out.csv")
 
-    assert counts(summary) == (3, 1, 0, 2)
-    assert {Path(one.path).name for one in summary.failures} == {"broken.jpg", "missing.jpg"}
+    assert counts(summary) == (2, 1, 0, 1)
+    assert {Path(one.path).name for one in summary.failures} == {"broken.jpg"}
     assert [one["query"] for one in summary.extra["results"]] == [item_ids(embedded)[0]]
 
 
@@ -203,8 +205,70 @@ def test_another_embedder_under_the_same_name_is_refused_naming_both(workspace: 
 
 
 def test_words_need_an_embedder_with_a_text_side(embedded: Path) -> None:
-    with pytest.raises(BackendError, match="has no text side"):
+    with pytest.raises(BackendError, match=r"has no text side.*All clip:.*hf:.*Type: mekiki embed --embedder clip:"):
         run("search", embedded, queries=["a red fox"])
+
+
+@pytest.mark.parametrize("what", ["words", "a picture"])
+def test_vectors_that_somebody_else_made_answer_only_with_themselves(photos: Path, tmp_path: Path, what: str) -> None:
+    given = "a red fox" if what == "words" else str(write_photo(tmp_path / "new.jpg", 99))
+
+    with pytest.raises(BackendError, match=r"vectors .*imported.*embed"):
+        run("search", photos, queries=[given])
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> dict[str, Any]:
+    """A workspace whose pictures were embedded with files that were named as the folder of the user's has them."""
+    pytest.importorskip("torch")
+    opening = python_opening(tmp_path / "code", name="Embeds")
+    assert opening.weights is not None
+    names = {"embedder": "python:code/nets.py:Embeds", "weights": Path("code") / opening.weights.name}
+    return {**names, "allow_code": True, "image_size": 32, "runtime": "torch", "device": "cpu"}
+
+
+def test_what_was_embedded_with_relative_paths_is_searched_from_every_folder(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: dict[str, Any]
+) -> None:
+    make_photos(workspace, 6)
+    monkeypatch.chdir(tmp_path)
+    embedded = run("embed", workspace, **network)
+    path = str(write_photo(tmp_path / "new.jpg", 99))
+    here = run("search", workspace, queries=[path], allow_code=True, vectors=network["embedder"])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    there = run("search", workspace, queries=[path], allow_code=True)
+    absolute = {"embedder": f"python:{tmp_path}/code/nets.py:Embeds", "weights": tmp_path / network["weights"]}
+
+    assert found_files(here) == found_files(there)
+    assert run("embed", workspace, **{**network, **absolute}).run_id == embedded.run_id
+
+
+def test_weights_that_were_moved_are_found_if_the_user_says_where(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: dict[str, Any]
+) -> None:
+    make_photos(workspace, 3)
+    monkeypatch.chdir(tmp_path)
+    run("embed", workspace, **network)
+    moved = network["weights"].rename(tmp_path / "moved.pth")
+    given = {"queries": [str(write_photo(tmp_path / "new.jpg", 99))], "allow_code": True}
+
+    with pytest.raises(BackendError, match=r"no weights can be read from .*Embeds0\.pth.*--weights FILE"):
+        run("search", workspace, **given)
+    assert counts(run("search", workspace, **given, weights=moved)) == (1, 1, 0, 0)
+
+
+def test_the_vectors_of_a_model_of_the_workspace_are_searched_with_its_file(workspace: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    make_photos(workspace, 3)
+    model = own_model(workspace / "models")
+    run("embed", workspace, embedder=f"torch:{model}", device="cpu")
+    stored = json.loads(query(workspace, "SELECT settings FROM runs WHERE stage = 'embed'")[0][0])
+
+    found = run("search", workspace, queries=[str(write_photo(tmp_path / "new.jpg", 99))])
+
+    assert stored["weights"] == str(model.relative_to(workspace))
+    assert counts(found) == (1, 1, 0, 0)
 
 
 class Words:
@@ -229,7 +293,7 @@ def test_words_are_searched_where_their_embedder_places_them(photos: Path) -> No
         found = looked_in.nearest(vectors.of(read_query(catalog, "a red fox"))[None], 2)[0]
         names = names_of_items(catalog, [item_id for item_id, _ in found])
 
-    assert opening.name == "toy"
+    assert opening.name == "vectors:toy"
     assert Path(names[found[0][0]]).name == "07.jpg"
     assert found[0][1] == pytest.approx(1, abs=1e-6)
 
@@ -241,11 +305,22 @@ def test_words_are_searched_where_their_embedder_places_them(photos: Path) -> No
         pytest.param([" "], UsageError, "a query is empty", id="empty"),
         pytest.param(["0123456789abcdef"], UsageError, "no item begins with '0123456789abcdef'", id="no such item"),
         pytest.param(["."], UsageError, r"\. is a folder: search takes pictures", id="folder"),
+        pytest.param(["nofile.jpg"], UsageError, r"there is no file nofile\.jpg: check the path", id="no such file"),
+        pytest.param(["mine.npy"], UsageError, r"mine\.npy holds vectors, which are no queries", id="vectors"),
     ],
 )
 def test_a_bad_query_says_what_would_be_right(photos: Path, queries, error, message) -> None:
     with pytest.raises(error, match=message):
         run("search", photos, queries=queries)
+
+
+def test_a_beginning_of_an_id_that_is_too_short_says_so_and_words_stay_words(photos: Path) -> None:
+    short = next(one[:n] for one in item_ids(photos) for n in (4, 5, 6, 7) if any(map(str.isdigit, one[:n])))
+
+    with pytest.raises(UsageError, match=f"{short!r} begins an item's id, of which 8 digits or more"):
+        run("search", photos, queries=[short])
+    with Catalog(photos) as catalog:
+        assert [read_query(catalog, words).kind for words in ("face", "a 1234", "2024")] == ["text"] * 3
 
 
 @pytest.mark.parametrize(
@@ -324,6 +399,31 @@ def test_many_vectors_are_searched_through_an_index_that_is_built_once(workspace
     with Catalog(workspace) as catalog:
         looked_in = VectorSearch(catalog, require_vectors(catalog), index_from=1000)
         assert looked_in.open_index(said, is_wanted=False) == (None, "compared with all 3,001 vectors")
+
+
+def test_a_damaged_index_is_built_again_with_a_note(workspace: Path) -> None:
+    pytest.importorskip("faiss", reason="faiss-cpu is not installed")
+    ids = [f"{number:032x}" for number in range(300)]
+    run_id = store_vectors(workspace, dict(zip(ids, clusters(300, 5, n_dims=8), strict=True)))
+
+    def look() -> tuple[list[str], list[list[tuple[str, float]]]]:
+        said = Said()
+        with Catalog(workspace) as catalog:
+            looked_in = VectorSearch(catalog, require_vectors(catalog), index_from=100)
+            index, _ = looked_in.open_index(said)
+            assert index is not None
+            return said.lines, looked_in.nearest(clusters(300, 5, n_dims=8)[:5], 5, index)
+
+    _, answers = look()
+    (path,) = (workspace / "vectors" / run_id).glob("index-*.faiss")
+    path.write_bytes(b"\xff" * path.stat().st_size)
+
+    said, again = look()
+
+    assert "the index is left unused" in said[0]
+    assert said[1] == "building an index of 300 vectors, once"
+    assert again == answers
+    assert look()[0] == []
 
 
 def test_what_is_forgotten_does_not_stay_in_an_index(workspace: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 from collections import Counter, defaultdict
 from itertools import combinations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mekiki.api.recipes import parse_change
 from mekiki.api.verbs import run_stage
 from mekiki.cli.main import main
 from mekiki.dataset.groups import hash_atoms
@@ -659,6 +661,8 @@ def test_a_class_in_fewer_atoms_than_parts_is_refused_with_the_flag_that_allows_
     assert "'badger' (2 atoms, 2 items)" in message
     assert "--allow-missing badger" in message
     assert "fox" not in message
+    (change,) = (word for word in shlex.split(message.partition("mekiki run: ")[2]) if word.startswith("split."))
+    assert parse_change(change) == ("split.allow_missing", ["badger"])
     assert main(["split", "-w", str(rare), "-q", "--allow-missing", "badger"]) == 0
 
 

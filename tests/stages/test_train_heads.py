@@ -17,8 +17,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mekiki.catalog.db import Catalog
+from mekiki.catalog.items import write_classes
+from mekiki.catalog.scored import Examples
 from mekiki.cli.main import main
+from mekiki.engine.head_inputs import describe_search
 from mekiki.errors import DataError, MekikiError, UsageError
+from mekiki.records import Item
 from mekiki.settings import result_values
 from mekiki.stages.train import TrainSettings
 from mekiki.training.card import ModelCard, read_card
@@ -124,16 +129,67 @@ def test_one_class_each_by_softmax(workspace: Path) -> None:
 
 
 def test_the_positive_class_alone_has_a_score(workspace: Path) -> None:
-    truth = np.eye(2, dtype=np.int8)[np.repeat(np.random.default_rng(0).integers(0, 2, N_ITEMS // 2), 2)]
-    planted = plant(workspace, truth, SHARES, ("safe", "unsafe"))
-    chance = np.random.default_rng(1)
-    vectors = (chance.normal(size=(N_ITEMS, D)) + truth[:, 1:] * chance.normal(size=D)).astype(np.float32)
-    store_vectors(workspace, dict(zip(planted.item_ids, vectors, strict=True)))
+    planted = fill_two(workspace, "safe", "unsafe")
 
     card, _ = model_of(planted, train(planted, positive="unsafe"))
 
     assert card.class_names == ("unsafe",)
     assert card.settings["negative"] == "safe"
+
+
+TWO_CLASSES = np.eye(2, dtype=np.int8)[np.repeat(np.random.default_rng(0).integers(0, 2, N_ITEMS // 2), 2)]
+
+
+def fill_two(folder: Path, *classes: str) -> Planted:
+    planted = plant(folder, TWO_CLASSES, SHARES, classes)
+    chance = np.random.default_rng(1)
+    vectors = (chance.normal(size=(N_ITEMS, D)) + TWO_CLASSES[:, 1:] * chance.normal(size=D)).astype(np.float32)
+    store_vectors(folder, dict(zip(planted.item_ids, vectors, strict=True)))
+    return planted
+
+
+@pytest.mark.parametrize(
+    ("classes", "settings", "scored"),
+    [
+        pytest.param(("safe", "unsafe"), {}, ("unsafe",), id="seed 5's"),
+        pytest.param(("Art", "NSFW"), {}, ("NSFW",), id="in capitals"),
+        pytest.param(("fox", "hare"), {}, ("fox", "hare"), id="neither"),
+        pytest.param(("nsfw", "unsafe"), {}, ("nsfw", "unsafe"), id="both"),
+        pytest.param(("safe", "unsafe"), {"activation": "softmax"}, ("safe", "unsafe"), id="softmax"),
+        pytest.param(("safe", "unsafe"), {"classes": ["unsafe", "safe"]}, ("unsafe", "safe"), id="classes"),
+        pytest.param(("auto", "bike"), {"classes": ["auto"]}, ("auto",), id="one called auto"),
+    ],
+)
+def test_positive_auto_is_unsafe_where_it_is_one_of_two(
+    workspace: Path, classes: tuple[str, ...], settings: Mapping[str, Any], scored: tuple[str, ...]
+) -> None:
+    planted = fill_two(workspace, *classes)
+
+    summary = train(planted, positive="auto", epochs=1, **settings)
+
+    card, _ = model_of(planted, summary)
+    assert card.class_names == scored
+    plain = {"positive": scored[0]} if len(scored) == 1 and not settings else settings
+    assert train(planted, epochs=1, **plain).run_id == summary.run_id  # what was meant counts, not how it was said
+
+
+def test_positive_auto_beside_a_class_of_that_name_is_refused(workspace: Path) -> None:
+    planted = fill_two(workspace, "auto", "bike")
+
+    with pytest.raises(UsageError, match=r"a class is called 'auto' too: --classes auto gives its score alone"):
+        train(planted, positive="auto")
+
+
+def test_a_third_class_leaves_no_card_that_says_there_are_two(workspace: Path) -> None:
+    planted = fill_two(workspace, "safe", "unsafe")
+    first = train(planted, positive="unsafe", epochs=1)
+
+    with Catalog(workspace) as catalog, catalog.transaction("ingest", "ingest0") as transaction:
+        write_classes(transaction, ["safe", "unsafe", "unclear"])
+    later = train(planted, positive="unsafe", epochs=1)
+
+    assert model_of(planted, first)[0].settings["negative"] == "safe"
+    assert "negative" not in model_of(planted, later)[0].settings
 
 
 def test_what_a_card_says(ready: Planted) -> None:
@@ -149,6 +205,9 @@ def test_what_a_card_says(ready: Planted) -> None:
     assert card.split["run_id"] == ready.split_run_id
     assert card.settings["units"] == 64
     assert not {"augment", "image_size", "best_by", "loss"} & card.settings.keys()
+    assert (card.settings["vectors"], card.settings["vectors_precision"]) == (summary.extra["vectors"], "fp32")
+    said = {"activation": "sigmoid", "vectors": summary.extra["vectors"], "patience": 5, "last_patience": 10}
+    assert {name: card.settings[name] for name in said} == said
     assert card.metrics["best_by"] == "val_pr_auc"
     assert all(name.startswith(("train_", "val_", "best_")) for name in card.metrics)
     assert card.metrics["val_pr_auc"] == summary.extra["metrics"]["val_pr_auc"]
@@ -188,6 +247,32 @@ def test_the_same_again_does_nothing_and_other_facts_are_another_run(ready: Plan
     store_vectors(ready.workspace, dict(others), space_of(D, "other", "ff" * 8))
     assert train(ready).run_id not in (first.run_id, relabelled.run_id)
     assert train(ready, vectors="toy").extra["vectors"] == relabelled.extra["vectors"]
+
+
+@pytest.mark.parametrize("name", ["vectors by name", "vectors by run", "activation"])
+def test_a_default_that_is_said_is_the_same_run(ready: Planted, name: str) -> None:
+    plain = train(ready)
+    said = {
+        "vectors by name": {"vectors": "toy"},
+        "vectors by run": {"vectors": plain.extra["vectors"]},
+        "activation": {"activation": "sigmoid"},
+    }[name]
+
+    again = train(ready, **said)
+
+    assert (again.run_id, again.extra["model_id"], counts(again)) == (
+        plain.run_id,
+        plain.extra["model_id"],
+        (288, 0, 288, 0),
+    )
+
+
+def test_the_last_fit_waits_as_long_as_its_card_says(ready: Planted) -> None:
+    summary = train(ready, patience=1, epochs=40, lr=0.1)
+
+    card, _ = model_of(ready, summary)
+    n_epochs = len((ready.workspace / summary.outputs["history.csv"]).read_text().splitlines()) - 1
+    assert n_epochs - summary.extra["best_epoch"] == card.settings["last_patience"] == 2
 
 
 def test_the_same_seed_gives_the_same_file(ready: Planted, tmp_path: Path) -> None:
@@ -249,6 +334,16 @@ def test_pca_is_found_on_the_training_part_only(workspace: Path, tmp_path: Path)
         found.append(model_of(planted, summary)[0].vectors.projection.fingerprint)
 
     assert found[0] == found[1] == found[2] != found[3]
+
+
+def test_pca_is_found_whatever_the_lengths_of_vectors(ready: Planted) -> None:
+    found = []
+    for name, length in (("usual", 1.0), ("long", 2.0**80)):  # squares of the second have no place in float32
+        vectors = dict(zip(ready.item_ids, vectors_of(ready) * np.float32(length), strict=True))
+        store_vectors(ready.workspace, vectors, space_of(D, name))
+        found.append(model_of(ready, train(ready, projection="pca:8", vectors=name, epochs=1))[1].projection.weight)
+
+    torch.testing.assert_close(found[0], found[1], atol=1e-3, rtol=0)
 
 
 def test_a_projection_of_other_vectors_is_refused(ready: Planted, tmp_path: Path) -> None:
@@ -328,7 +423,10 @@ def test_softmax_leaves_out_what_nobody_is_sure_of(workspace: Path) -> None:
         pytest.param({"epochs": 0}, "epochs must be 1 or more with head", id="epochs"),
         pytest.param({"head": "linear", "units": 4}, "units does nothing with head linear", id="linear"),
         pytest.param({"search": 3, "lr": 0.1}, "lr does nothing with search", id="search"),
-        pytest.param({"projection": "pca"}, "projection must be pca:N", id="size of projection"),
+        pytest.param(
+            {"projection": "pca"}, "train: projection: pca wants its number of dimensions", id="size of projection"
+        ),
+        pytest.param({"projection": "pca:0"}, "such as pca:256, got 'pca:0'", id="no size of projection"),
         pytest.param({"projection": "pca:65"}, "give 64 or less", id="too large a projection"),
         pytest.param({"projection": "nowhere.npy"}, "nowhere.npy", id="no such projection"),
         pytest.param({"vectors": "clip"}, "no embedder with vectors is called 'clip'", id="vectors"),
@@ -345,6 +443,7 @@ def test_settings_that_make_no_sense_are_refused_by_name(
         run("train", ready.workspace, **{**base, **settings})
 
     assert told in str(caught.value)
+    assert str(caught.value).count(", got ") <= 1
 
 
 @pytest.mark.parametrize("name", ["units", "layers", "vectors", "projection", "positive", "search", "class_weight"])
@@ -371,8 +470,26 @@ def test_a_search_trains_the_best_design_last(ready: Planted) -> None:
     assert card.arch_options["layers"] == [best["units"]] * best["layers"]
     assert summary.extra["search"]["parameters"] == best
     events = ready.workspace / summary.outputs["tensorboard"]
-    assert sorted(path.name for path in events.iterdir()) == ["final", *(f"trial-{n:03d}" for n in range(4))]
+    assert sorted(path.name for path in events.iterdir()) == ["final", *(f"trial-{n:03d}" for n in range(1, 5))]
     assert on_test(ready, summary) > 0.95
+    (told,) = [note for note in summary.notes if note.startswith("a search over 4 designs")]
+    n_present = (ready.truth[ready.rows("val")] == 1).sum(axis=0)
+    listed = ", ".join(f"{n} of {name}" for name, n in zip(CLASSES, n_present, strict=True))
+    assert told == (
+        f"a search over 4 designs on 72 validation pictures ({listed}) finds what suits these by chance: compare with "
+        "--search 0"
+    )
+
+
+def test_only_a_search_over_few_is_warned_of() -> None:
+    def note(n_items: int, n_present: int) -> list[str]:
+        items = tuple(Item(f"{row:032x}", "image", None, 8, 8) for row in range(n_items))
+        truth = (np.arange(n_items) < n_present).astype(np.int8)[:, None]
+        return describe_search(20, Examples(items, ("fox",), truth, ("val",) * n_items, np.arange(n_items), "split0"))
+
+    assert note(200, 50) == []
+    assert "on 199 validation pictures finds" in note(199, 50)[0]
+    assert "on 200 validation pictures (49 of fox) finds" in note(200, 49)[0]
 
 
 @pytest.mark.slow

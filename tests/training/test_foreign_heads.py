@@ -97,8 +97,19 @@ def test_several_outputs_have_to_be_named(tmp_path: Path) -> None:
         pytest.param({"linear_2.weight": torch.zeros(3, 9)}, "layer 2 of the head is", id="layers do not follow"),
         pytest.param({"norm.variance": torch.full((N_DIMS,), -1.0)}, "norm.variance", id="a variance below 0"),
         pytest.param({"norm.mean": torch.full((N_DIMS,), torch.nan)}, "norm.mean", id="a mean that is no number"),
+        pytest.param({"norm.variance": torch.full((N_DIMS,), torch.inf)}, "norm.variance has", id="no end of variance"),
+        pytest.param({"norm.mean": torch.zeros(N_DIMS).cfloat()}, "norm.mean is complex64", id="a complex mean"),
+        pytest.param({"linear_1.weight": torch.zeros(4, 8).to(torch.float8_e4m3fn)}, "is float8", id="eight bits"),
+        pytest.param({"linear_1.weight": torch.ones(4, 8).double() * 1e200}, "not finite in float32", id="too large"),
+        pytest.param({"linear_1.weight": torch.ones(4, 8).to_sparse()}, "no plain array", id="sparse"),
+        pytest.param({"linear_1.weight": torch.empty(4, 8, device="meta")}, "no plain array", id="meta"),
+        pytest.param({"linear_1.weight": torch.ones(1).expand(10**6, 10**6)}, "no plain array", id="expanded"),
         pytest.param({"norm.mean": torch.zeros(N_DIMS, 1)}, "no two vectors", id="a mean that is no vector"),
-        pytest.param({"linear_3.bias": torch.full((1,), torch.inf)}, "no numbers", id="a bias without end"),
+        pytest.param(
+            {"linear_3.bias": torch.full((1,), torch.inf)},
+            "linear_3.bias has numbers that are not finite",
+            id="a bias without end",
+        ),
     ],
 )
 def test_a_damaged_one_is_refused(tmp_path: Path, changed: dict[str, object], words: str) -> None:
@@ -106,6 +117,13 @@ def test_a_damaged_one_is_refused(tmp_path: Path, changed: dict[str, object], wo
 
     with pytest.raises(UnreadableError, match=words):
         read_foreign(saved(tmp_path, tensors))
+
+
+def test_a_nested_tensor_is_refused(tmp_path: Path) -> None:
+    nested = torch.nested.nested_tensor([torch.ones(2)])
+
+    with pytest.raises(UnreadableError, match=r"'weight' is no plain array|no PyTorch checkpoint|more than tensors"):
+        read_foreign(saved(tmp_path, {"weight": nested, "bias": torch.zeros(1)}))
 
 
 def test_a_single_linear_layer_is_no_probability_unless_somebody_says_so(tmp_path: Path) -> None:

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mekiki.errors import UsageError
+from mekiki.errors import UnreadableError, UsageError
 from mekiki.training.card import ModelCard, read_card
 from mekiki.training.vector_space import Projection, VectorSpace
 
 torch = pytest.importorskip("torch")
 from mekiki.training.backbones import BackboneSpec, make_network, start_network  # noqa: E402
 from mekiki.training.checkpoint import check_scores_id, load_network, read_tensors, save_model, scores_id_of  # noqa: E402
-from mekiki.training.heads import LINEAR, MLP, Head, make_head  # noqa: E402
+from mekiki.training.head_plan import LINEAR, MLP  # noqa: E402
+from mekiki.training.heads import Head, make_head  # noqa: E402
 from mekiki.training.onnx_export import export_onnx  # noqa: E402
 
 torch.set_num_threads(1)
@@ -106,6 +107,18 @@ def test_lengths_of_vectors_do_not_count_and_a_zero_vector_is_no_accident() -> N
     assert torch.isfinite(head(torch.zeros(1, 4))).all()
 
 
+@pytest.mark.parametrize("scale", [1e-36, 1e-14, 1e20, 1e37])
+@pytest.mark.parametrize("projection", [{}, {"projection_dims": 3}])
+def test_lengths_at_the_ends_of_float32_do_not_count_either(scale: float, projection: dict[str, Any]) -> None:
+    head = shuffled(make_head(MLP, 2, {"n_inputs": 4, "layers": [3], **projection}))
+    vectors = torch.tensor([[1.0, -2.0, 0.5, 3.0]])
+
+    torch.testing.assert_close(head(vectors * scale), head(vectors))
+    if projection:
+        head.projection.weight *= scale
+        torch.testing.assert_close(head(vectors), head(vectors * 2))
+
+
 @pytest.mark.parametrize(
     ("arch", "options", "told"),
     [
@@ -117,6 +130,8 @@ def test_lengths_of_vectors_do_not_count_and_a_zero_vector_is_no_accident() -> N
             MLP, {"n_inputs": 4, "projection_dims": 2, "projection_kind": "pac"}, "Did you mean 'pca'", id="projection"
         ),
         pytest.param(MLP, {"n_inputs": 4, "projection_dims": 0}, "projection_dims must be 1 or more", id="no dims"),
+        pytest.param(MLP, {"n_inputs": 4, "layers": [1] * 65}, "layers must be 64 or fewer, got 65", id="too many"),
+        pytest.param(MLP, {"n_inputs": 4, "normalise": "no"}, "normalise must be true or false, got 'no'", id="text"),
         pytest.param(MLP, {"n_inputs": 4, "width": 3}, "does not take the options", id="unknown option"),
         pytest.param("head:cnn", {"n_inputs": 4}, "no head is called 'head:cnn'", id="unknown head"),
     ],
@@ -155,6 +170,38 @@ def test_a_head_is_a_model_file_like_any_other(tmp_path: Path) -> None:
 
     assert torch.equal(again(vectors), head(vectors))
     assert card.is_head
+
+
+@pytest.mark.parametrize(
+    ("options", "space", "told"),
+    [
+        pytest.param({"n_inputs": 10**9}, {}, "of another shape", id="wide"),
+        pytest.param({"layers": [10**9, 10**9]}, {}, "of another shape", id="wide layers"),
+        pytest.param({"layers": [10**10, 10**10]}, {}, "options are no head's", id="no tensor is as large"),
+        pytest.param({"layers": [1] * 2_000_000}, {}, "64 or fewer", id="many layers"),
+        pytest.param({"layers": None}, {}, "options are no head's", id="no list"),
+        pytest.param({"hidden": []}, {}, "options are no head's", id="a list"),
+        pytest.param({"n_inputs": None}, {}, "n_inputs must be 1 or more", id="no inputs"),
+        pytest.param({"evil": 1}, {}, "does not take the options", id="unknown"),
+        pytest.param({}, {"n_dims": 9}, "other things of its vectors", id="longer vectors"),
+        pytest.param({}, {"is_normalised": False}, "other things of its vectors", id="other lengths"),
+        pytest.param({}, {"projection": None}, "other things of its vectors", id="no projection"),
+    ],
+)
+def test_a_card_that_does_not_go_with_its_tensors_is_refused_in_one_line(
+    options: dict[str, Any], space: dict[str, Any], told: str
+) -> None:
+    usual = {"n_inputs": 8, "layers": [4, 3], "projection_dims": 6, "projection_kind": "pca"}
+    head = make_head(MLP, 2, usual)
+    card = card_of(head)
+    assert card.vectors is not None
+    changes = {"vectors": card.vectors.model_copy(update=space), "arch_options": {**usual, **options}}
+
+    with pytest.raises(UnreadableError) as caught:
+        load_network(card.model_copy(update=changes), head.state_dict(), allow_code=False)
+
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_another_space_is_another_scores_id() -> None:

@@ -194,7 +194,7 @@ DENSE = keras_layer("Dense", "d", units=1, activation="sigmoid")
         pytest.param([keras_layer("Conv2D", "c"), DENSE], "a layer 'Conv2D'", id="another layer"),
         pytest.param(
             [{**DENSE, "module": "builtins", "registered_name": "Mine>Dense"}],
-            "a layer 'Dense'",
+            "a layer 'Dense' of 'builtins', not of Keras",
             id="a dense of one's own",
         ),
         pytest.param(
@@ -377,8 +377,22 @@ def test_arrays_that_lie_elsewhere_or_are_only_claimed_are_not_read(tmp_path: Pa
         group.create_dataset("0", (1_000_000, 1_000_000), "f4", chunks=(1000, 1000))
         group["1"] = np.ones(1, np.float32)
 
+    def empty(file: Any) -> None:
+        group = file.create_group("layers/dense/vars")
+        group["0"] = h5py.Empty("f4")
+        group["1"] = np.ones(1, np.float32)
+
+    def unpacked(file: Any) -> None:
+        group = file.create_group("layers/dense/vars")
+        group.create_dataset("0", (4, 1), "f4", maxshape=(None, None), chunks=(16_000, 16_000), compression="gzip")
+        group["1"] = np.ones(1, np.float32)
+
+    sized = "of a size that a head has"
     for number, (make, words) in enumerate(
-        [(elsewhere, "no plain array"), (linked, "lacks those of its layers"), (claimed, "of a size that a head has")]
+        [
+            *((elsewhere, "no plain array"), (linked, "lacks those of its layers")),
+            *((claimed, sized), (empty, sized), (unpacked, sized)),
+        ]
     ):
         path = with_weights(tmp_path / f"{number}.keras", h5(tmp_path / f"{number}.h5", make))
         with pytest.raises(UnreadableError, match=words):

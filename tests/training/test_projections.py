@@ -13,7 +13,8 @@ from mekiki.training.vector_space import Projection, VectorSpace
 
 torch = pytest.importorskip("torch")
 from mekiki.training.checkpoint import save_model  # noqa: E402
-from mekiki.training.heads import MLP, make_head  # noqa: E402
+from mekiki.training.head_plan import MLP  # noqa: E402
+from mekiki.training.heads import make_head  # noqa: E402
 from mekiki.training.projections import (  # noqa: E402
     ProjectionMatrix,
     orthogonal_projection,
@@ -33,7 +34,7 @@ def test_what_projection_means() -> None:
 
 @pytest.mark.parametrize("text", ["orthogonal", "pca:", "pca:0", "pca:-1", "orthogonal:2.5"])
 def test_a_kind_without_a_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="with the number of dimensions"):
+    with pytest.raises(ValueError, match="wants its number of dimensions, such as"):
         parse_projection(text)
 
 
@@ -83,7 +84,7 @@ def test_a_projection_comes_back_from_a_file_with_its_fingerprint(tmp_path: Path
     if name.endswith("npy"):
         np.save(path, made.weight)
     elif name.endswith("safetensors"):
-        pytest.importorskip("safetensors").torch.save_file({"weight": torch.from_numpy(made.weight)}, path)
+        pytest.importorskip("safetensors.torch").save_file({"weight": torch.from_numpy(made.weight)}, path)
     else:
         torch.save({"weight": torch.from_numpy(made.weight)}, path)
 
@@ -127,17 +128,30 @@ def test_a_head_without_one_or_with_pca_gives_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        pytest.param(np.zeros(3, np.float32), "holds something else", id="one row"),
-        pytest.param(np.array([["a"]]), "holds something else", id="text"),
-        pytest.param(np.array([[np.nan, 1.0]], np.float32), "has finite numbers", id="not finite"),
-        pytest.param(np.zeros((0, 3), np.float32), "has finite numbers", id="empty"),
-        pytest.param(np.array([[object()]], object), "no array of numbers", id="objects"),
+        pytest.param(np.zeros(3, np.float32), "this holds one vector", id="one row"),
+        pytest.param(np.array([["a"]]), "vectors are float16", id="text"),
+        pytest.param(np.array([[np.nan, 1.0], [1.0, 1.0]], np.float32), "has finite numbers", id="not finite"),
+        pytest.param(np.zeros((0, 3), np.float32), "holds no vector", id="empty"),
+        pytest.param(np.array([[object()]], object), "pickled Python objects", id="objects"),
     ],
 )
 def test_an_array_that_is_no_projection_is_refused(tmp_path: Path, content: np.ndarray, told: str) -> None:
     np.save(tmp_path / "p.npy", content, allow_pickle=True)
 
     with pytest.raises(UnreadableError, match=told):
+        read_projection(tmp_path / "p.npy")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 512), }\n", "(" * 9000],
+    ids=["huge", "deep"],
+)
+def test_a_hostile_header_is_refused(tmp_path: Path, header: str) -> None:
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+    (tmp_path / "p.npy").write_bytes(content)
+
+    with pytest.raises(UnreadableError, match="broken: "):
         read_projection(tmp_path / "p.npy")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,11 @@ def search(
     n_trials: int = 12,
     fit: Callable[[HeadPlan], Iterator[Fitted]] = pretend,
     should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda _line: None,
     **options: Any,
 ) -> Found:
     how = {"head": "mlp", "n_trials": n_trials, "seed": 7, "folder": folder, **options}
-    return search_plan(SearchOptions(**how), fit, lambda _line: None, should_stop)
+    return search_plan(SearchOptions(**how), fit, say, should_stop)
 
 
 def tried(found: Found) -> list[tuple[Any, ...]]:
@@ -119,7 +122,13 @@ def test_a_stopped_search_goes_on_as_if_nothing_had_been(tmp_path: Path, n_befor
 
     with pytest.raises(InterruptedRunError, match=f"interrupted after {n_before} trials"):
         search(tmp_path / "stopped", 12, until, lambda: n_begun > n_before)
-    found = search(tmp_path / "stopped", 12)
+    said: list[str] = []
+    found = search(tmp_path / "stopped", 12, say=said.append)
+
+    shown = [one["number"] + 1 for one in found.content["trials"][n_before + 1 :]]
+    assert [line.partition(":")[0] for line in said] == [
+        f"trial {number} ({number - 1} of 12 done)" for number in shown
+    ]
 
     assert tried(found) == tried(search(tmp_path / "whole", 12))
     assert [one["state"] for one in found.content["trials"]].count("failed") == 1
@@ -143,11 +152,49 @@ def test_a_study_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
     assert "the search starts anew" in said[0]
 
 
+TAMPERED = {
+    "no values": "DELETE FROM trial_intermediate_values",
+    "a value beyond all": "UPDATE trial_values SET value = NULL, value_type = 'INF_POS'",
+    "no parameters": "DELETE FROM trial_params",
+    "parameters out of range": "UPDATE trial_params SET param_value = 99",
+    "a rate out of range": "UPDATE trial_params SET param_value = 99 WHERE param_name = 'lr'",
+    "another space": 'UPDATE trial_params SET distribution_json = \'{"name": "X"}\'',
+    "a wider space": "UPDATE trial_params SET distribution_json = replace(distribution_json, '0.01', '0.5')",
+    "all pruned": "UPDATE trials SET state = 'PRUNED'",
+    "none begun": "UPDATE trials SET state = 'WAITING'",
+    "no state": "UPDATE trials SET state = 'ODD'",
+    "no time": "UPDATE trials SET datetime_complete = NULL",
+    "downwards": "UPDATE study_directions SET direction = 'MINIMIZE'",
+    "no table": "DROP TABLE trial_params",
+}
+
+
+@pytest.mark.parametrize("sql", TAMPERED.values(), ids=TAMPERED)
+def test_a_study_that_no_search_could_have_left_is_begun_anew(
+    tmp_path: Path, undisturbed: list[tuple[Any, ...]], sql: str
+) -> None:
+    search(tmp_path / "run", 2)
+    with closing(sqlite3.connect(tmp_path / "run" / DATABASE_NAME)) as connection:
+        connection.execute(sql)
+        connection.commit()
+    said: list[str] = []
+
+    found = search_plan(SearchOptions("mlp", 3, 7, tmp_path / "run"), pretend, said.append, lambda: False)
+
+    assert "the search starts anew" in said[0]
+    assert tried(found) == undisturbed
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
+    return tried(search(tmp_path_factory.mktemp("whole"), 3))
+
+
 def test_each_trial_has_its_events_and_the_study_its_file(tmp_path: Path) -> None:
     folder = tmp_path / "a name? with {odd} signs"
 
     search(folder, 3)
 
-    assert sorted(path.name for path in (folder / "tensorboard").iterdir()) == ["trial-000", "trial-001", "trial-002"]
+    assert sorted(path.name for path in (folder / "tensorboard").iterdir()) == ["trial-001", "trial-002", "trial-003"]
     assert (folder / DATABASE_NAME).is_file()
     assert optuna.logging.get_verbosity() == optuna.logging.INFO

@@ -48,3 +48,12 @@ def test_other_vectors_are_refused_and_both_are_named(changes: dict[str, object]
 def test_the_same_vectors_pass_and_so_do_those_of_whom_no_more_is_known(given: VectorSpace) -> None:
     check_same_space(CLIP, given, "a head")
     check_same_space(given, CLIP, "a head")
+
+
+def test_of_an_unknown_embedder_it_is_said_that_it_has_to_be_found_out() -> None:
+    wanted = VectorSpace(n_dims=512)
+
+    with pytest.raises(DataError, match=r"Find out which embedder it was made for, and give that with --embedder"):
+        check_same_space(wanted, VectorSpace(embedder="colour-layout", n_dims=100), "a head")
+    with pytest.raises(DataError, match=r"Embed with the first$"):
+        check_same_space(CLIP, VectorSpace(embedder="colour-layout", n_dims=100), "a head")

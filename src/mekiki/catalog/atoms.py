@@ -52,7 +52,7 @@ def require_compared(catalog: Catalog, pictures: HashedPictures) -> str:
     Where there are vectors and no pictures, only a run that compared the vectors counts.
 
     Raises:
-        DataError: If there is none, or pictures have come or gone since.
+        DataError: If there is none, pictures have come or gone since, or it compared vectors and not all have one.
     """
     compared = [run for run in runs_of(catalog, "dedupe") if run.finished_at]
     way = ""
@@ -61,13 +61,20 @@ def require_compared(catalog: Catalog, pictures: HashedPictures) -> str:
         way = " --by vectors"
     wanted = pictures.fingerprint()
     # Pictures that came may have gone again: then an older run is the one that compared these.
-    fitting = [run for run in compared if run.reads.get("pictures") == wanted]
+    fitting = [run for run in compared if run.status == "finished" and run.reads.get("pictures") == wanted]
     if not fitting:
         since = "pictures have come or gone since the last time" if compared else "no pictures have been compared yet"
         raise DataError(
             f"near-duplicates must be known before a split, and {since}: mekiki dedupe{way} -w {catalog.workspace}"
         )
-    return max(fitting, key=lambda run: run.finished_at or "").run_id
+    latest = max(fitting, key=lambda run: run.finished_at or "")
+    if n_without := latest.summary.get("n_without_vectors", 0):
+        cure = "forget them, then mekiki dedupe --by vectors" if way else "dedupe by hashes: mekiki dedupe --by hashes"
+        raise DataError(
+            f"near-duplicates must be known before a split, and {n_without} of {len(pictures.item_ids)} have no vector "
+            f"and were not compared: embed the rest, or {cure} -w {catalog.workspace}"
+        )
+    return latest.run_id
 
 
 def memberships(catalog: Catalog, rows: dict[str, int], dedupe_run_id: str) -> list[tuple[str, str, int]]:

@@ -17,15 +17,16 @@ from mekiki.catalog.filesystem import is_network_folder
 from mekiki.catalog.writers import ENGINE_TABLES, WRITERS
 from mekiki.errors import DataError, UsageError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MIGRATIONS: Mapping[int, str] = {
-    2: """CREATE UNIQUE INDEX vectors_by_place ON vectors (run_id, segment, row);
-CREATE TABLE vector_rows (
+    2: "CREATE UNIQUE INDEX vectors_by_place ON vectors (run_id, segment, row);",
+    # Some of version 2 have the table already: it came before the number was raised.
+    3: """CREATE TABLE IF NOT EXISTS vector_rows (
     path TEXT PRIMARY KEY, item_id TEXT NOT NULL, name TEXT NOT NULL, vector_id TEXT NOT NULL,
     n_dims INTEGER NOT NULL, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX vector_rows_by_item ON vector_rows (item_id);
-CREATE INDEX vector_rows_by_name ON vector_rows (name);
+CREATE INDEX IF NOT EXISTS vector_rows_by_item ON vector_rows (item_id);
+CREATE INDEX IF NOT EXISTS vector_rows_by_name ON vector_rows (name);
 """,
 }
 """Version to the SQL that brings a file from the version before to it."""

@@ -1,4 +1,4 @@
-"""The vectors in the files that a user named, beside what the catalog knows of them."""
+"""The vectors in the files that a user and label files name, beside what the catalog knows of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pathlib import Path
 
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.found import NAMED
+from mekiki.catalog.importing import Entry
 from mekiki.catalog.sources import known_sources
 from mekiki.catalog.vector_rows import VectorRow, has_rows, known_rows, owners_of, rows_called, spellings
 from mekiki.dataset.formats.base import Record
-from mekiki.dataset.formats.npy import VectorFile, open_vector_file, row_path, split_row
+from mekiki.dataset.formats.npy import VectorFile, is_vector_name, open_vector_file, row_path, split_row
 from mekiki.dataset.formats.vectors_index import find_index, read_index
 from mekiki.dataset.ids import content_id
 from mekiki.errors import UnreadableError, UsageError, shown_path
+from mekiki.records import VECTOR_SUFFIXES
 
 PAGE_VECTORS = 1000
 
@@ -203,7 +205,7 @@ def _known(
 def _open(path: Path, folder: str, index: Path | None) -> _Opened:
     """Return a file with what its header and its index say, or with what is wrong with it."""
     if shown_path(path) != str(path):
-        return _Opened(str(path), problem="its name is no UTF-8 text: rename it")
+        return _Opened(shown_path(path), problem="its name is no UTF-8 text: rename it")
     try:
         status = path.stat()
         file = open_vector_file(path)
@@ -224,3 +226,25 @@ def _open(path: Path, folder: str, index: Path | None) -> _Opened:
                 raise
             return _Opened(str(path), problem=f"its index {table.name} does not fit: {error.reason}")
     return _Opened(str(path), file, status.st_size, status.st_mtime_ns, names, table)
+
+
+def vector_files(found: Mapping[str, str], said: Sequence[Entry]) -> dict[str, str]:
+    """Return the files of vectors among those that were found, and those that label files name."""
+    endings = tuple(VECTOR_SUFFIXES)
+    of_vectors = {path: folder for path, folder in found.items() if path.lower().endswith(endings)}
+    for entry in said:
+        if any(ending in entry.path.lower() for ending in endings):
+            file = split_row(entry.path)[0]
+            if is_vector_name(file.name) and file.exists():
+                of_vectors.setdefault(str(file), NAMED)
+    return of_vectors
+
+
+def with_rows(said: Sequence[Entry], vectors: FoundVectors) -> Iterator[tuple[Entry, bool]]:
+    """Yield entries, with the row's path where they mean a row, and whether each is of a vector that is there."""
+    for entry in said:
+        file = split_row(entry.path)[0]
+        rows = vectors.find_rows(entry.record) if vectors.is_named and not file.exists() else []
+        yield from ((Entry(row, *entry[1:]), True) for row in rows)
+        if not rows:
+            yield entry, vectors.has(entry.path)

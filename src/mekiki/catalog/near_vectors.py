@@ -44,10 +44,8 @@ def read_vector_table(
             files.append(numbers.setdefault(segment, len(numbers)))
             rows.append(row)
     n_dims = run.space.n_dims
-    paths = [catalog.locate(segment) for segment in numbers]
-    table = FileVectors(
-        paths, lambda path: open_segment(path, n_dims), np.array(files, np.int32), np.array(rows, np.int32), n_dims
-    )
+    opened = {catalog.locate(name): open_segment(catalog, run.run_id, name, n_dims) for name in numbers}
+    table = FileVectors(list(opened), opened.__getitem__, np.array(files, np.int32), np.array(rows, np.int32), n_dims)
     return item_ids, table
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,19 @@ from typing import Any
 from mekiki.catalog.attributes import read_attributes
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.items import NewItem, class_names, inherited_groups, item_facts, read_groups, select_items
-from mekiki.catalog.results import ANNOTATOR_ORDER, BoxRow, read_boxes, read_captions, read_labels, read_split
+from mekiki.catalog.results import (
+    ANNOTATOR_ORDER,
+    BoxRow,
+    hash_rows,
+    read_boxes,
+    read_captions,
+    read_labels,
+    read_split,
+)
 from mekiki.catalog.runs import run_times
+from mekiki.catalog.vectors import StoredVectors
 from mekiki.dataset.formats.base import GROUP_KINDS, BoxClaim, OutItem
-from mekiki.errors import UnreadableError
+from mekiki.errors import DataError, UnreadableError
 from mekiki.intake.files import unchanged_path
 from mekiki.records import Failure, Item, ItemKind
 
@@ -47,6 +56,18 @@ class Outgoing:
     items: tuple[OutItem, ...]
     failures: Mapping[str, Failure]
     classes: tuple[str, ...]
+
+    def fingerprint(self) -> str:
+        """Return what stands for all of it in a run's fingerprint."""
+        rows = ((replace(item, path=Path(item.path.name)), str(item.path)) for item in self.items)
+        return hash_rows([self.classes, sorted(self.failures), *rows])
+
+    def paths(self) -> Iterator[Path]:
+        """Yield the files that go out, and the clips that frames come from."""
+        for item in self.items:
+            yield item.path
+            if item.video_path is not None:
+                yield item.video_path
 
 
 def gather(catalog: Catalog, wanted: Wanted, stage: str) -> Outgoing:
@@ -99,6 +120,23 @@ def gather(catalog: Catalog, wanted: Wanted, stage: str) -> Outgoing:
             )
         )
     return Outgoing(tuple(items), failures, tuple(order))
+
+
+def having_vectors(going: Outgoing, stored: StoredVectors) -> tuple[Outgoing, list[str]]:
+    """Return what has a vector, and a line about what has not.
+
+    Raises:
+        DataError: If nothing has.
+    """
+    known = stored.having([item.item_id for item in going.items])
+    items = tuple(item for item in going.items if item.item_id in known)
+    if going.items and not items:
+        raise DataError(
+            f"none of {len(going.items)} items has a vector of {stored.run.space}: --vectors NAME says whose"
+        )
+    n_bare = len(going.items) - len(items)
+    notes = [f"{n_bare} items have no vector of {stored.run.space} and were left out: mekiki embed"] if n_bare else []
+    return replace(going, items=items), notes
 
 
 def _keep_answers_of(catalog: Catalog, annotator: str | None, attributes: dict[str, dict[str, str]]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.catalog.db import Catalog, Transaction
+from mekiki.catalog.results import hash_rows
 from mekiki.catalog.runs import runs_of
 
 
@@ -34,9 +35,10 @@ def predict_runs(catalog: Catalog, scores_id: str) -> list[str]:
     return [run.run_id for run in sorted(found, key=lambda run: run.finished_at or "", reverse=True)]
 
 
-def count_scores(catalog: Catalog, run_id: str) -> int:
-    """Return how many scores a run has stored; new items continue a run, so that it may grow."""
-    return int(catalog.value("SELECT count(*) FROM predictions WHERE run_id = ?", (run_id,)))
+def hash_predictions(catalog: Catalog, run_id: str) -> str:
+    """Return what stands for all scores that a run has stored; new items and other vectors of old ones continue it."""
+    sql = "SELECT item_id, class_name, score FROM predictions WHERE run_id = ? ORDER BY item_id, class_name"
+    return hash_rows(catalog.rows(sql, (run_id,)))
 
 
 def read_predictions(catalog: Catalog, run_id: str, class_names: Sequence[str]) -> dict[str, NDArray[np.float32]]:

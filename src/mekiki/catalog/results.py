@@ -157,7 +157,7 @@ def split_runs(catalog: Catalog) -> dict[str, str]:
     """Return split name to the id of its latest finished run, the latest split last."""
     sql = (
         "SELECT json_extract(settings, '$.name'), run_id FROM runs "
-        "WHERE stage = 'split' AND status = 'finished' ORDER BY finished_at"
+        "WHERE stage = 'split' AND finished_at IS NOT NULL ORDER BY finished_at"
     )
     found: dict[str, str] = {}
     for name, run_id in catalog.rows(sql):

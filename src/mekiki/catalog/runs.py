@@ -111,10 +111,17 @@ def make_latest(catalog: Catalog, run_id: str) -> None:
     run = find_run(catalog, run_id)
     if run is None or run.status != "finished":
         return
-    later = "stage = ? AND status = 'finished' AND finished_at > ?"
+    later = "stage = ? AND finished_at > ?"
     if list_runs(catalog, later, (run.stage, run.finished_at)):
         with catalog.transaction(run.stage, run_id) as transaction:
             finish_run(catalog, transaction, run_id, run.summary)
+
+
+def mark_stale(catalog: Catalog, transaction: Transaction, run_id: str) -> None:
+    """Record that a finished run has lost rows, so that its command computes again; till then the others count."""
+    run = find_run(catalog, run_id)
+    if run is not None and run.status == "finished":
+        _update(catalog, transaction, run_id, "stale", run.finished_at, json.dumps(run.summary, ensure_ascii=False))
 
 
 def stop_run(catalog: Catalog, transaction: Transaction, run_id: str) -> None:
@@ -148,6 +155,20 @@ def done_among(catalog: Catalog, run_id: str, item_ids: Sequence[str]) -> set[st
 def write_done(transaction: Transaction, run_id: str, item_ids: Iterable[str]) -> None:
     """Record items as done."""
     transaction.insert_new("done", ("run_id", "item_id"), ((run_id, item_id) for item_id in item_ids))
+
+
+def undo_readers(transaction: Transaction, name: str, item_ids: Sequence[str]) -> None:
+    """Let runs over items that read what this run stores do these again, since it is about to be something else.
+
+    Args:
+        transaction: Of the run that stores it.
+        name: By which others have this run among what they read.
+        item_ids: What is stored anew.
+    """
+    sql = "SELECT run_id FROM runs WHERE json_extract(reads, '$.' || ?) = ?"
+    for (run_id,) in list(transaction.catalog.rows(sql, (name, transaction.run_id))):
+        for item_id in item_ids:
+            transaction.delete("done", "run_id = ? AND item_id = ?", (run_id, item_id))
 
 
 def failures_of(catalog: Catalog, run_id: str | None = None) -> dict[str, Failure]:

@@ -1,4 +1,4 @@
--- The tables of mekiki.db, version 1. Ids are hex digits of SHA-256; times of day are ISO 8601 in UTC.
+-- The tables of mekiki.db, version 3. Ids are hex digits of SHA-256; times of day are ISO 8601 in UTC.
 -- Rows are added by runs and never edited; who may write which table stands in catalog/writers.py.
 
 CREATE TABLE runs (
@@ -8,7 +8,7 @@ CREATE TABLE runs (
     settings     TEXT NOT NULL,              -- JSON, resolved
     identity     TEXT NOT NULL DEFAULT '',   -- backend, weights, preprocessing, precision
     reads        TEXT NOT NULL DEFAULT '{}', -- JSON: run ids and hashes it was computed from
-    status       TEXT NOT NULL,              -- running | finished | stopped
+    status       TEXT NOT NULL,              -- running | finished | stopped | stale: rows were forgotten
     started_at   TEXT NOT NULL,
     finished_at  TEXT,
     device       TEXT NOT NULL DEFAULT 'cpu',

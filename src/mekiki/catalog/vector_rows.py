@@ -36,6 +36,7 @@ class VectorPlace:
         n_dims: Its length.
         size_bytes, mtime_ns: Of the file, then.
         others: Places of other vectors of the same item, which contradict this one.
+        is_replaced: Another one is stored of the item, which was here before.
     """
 
     item_id: str
@@ -45,6 +46,7 @@ class VectorPlace:
     size_bytes: int
     mtime_ns: int
     others: tuple[str, ...] = field(default=())
+    is_replaced: bool = False
 
 
 def format_of(n_dims: int) -> str:
@@ -129,33 +131,32 @@ def owners_of(catalog: Catalog, names: Collection[str]) -> dict[str, str]:
 
 
 def vector_places(catalog: Catalog) -> Iterator[VectorPlace]:
-    """Yield the vector of every item of kind vector and of every photo that an index names, in the order of ids.
+    """Yield the vector of every item of kind vector, then that of every photo that an index names, by their paths.
 
-    Of several files with the same vector, the first that is as it was ingested is taken.
+    So vectors that lie side by side come one soon after another. Of several files with the same vector, the first that
+    is as it was ingested is taken.
     """
-    own = (
-        "SELECT i.item_id, s.path, i.item_id, CAST(substr(i.format, 5) AS INTEGER), s.size_bytes, s.mtime_ns "
-        "FROM items i JOIN sources s ON s.item_id = i.item_id WHERE i.kind = 'vector'"
-    )
-    given = (
-        "SELECT r.item_id, r.path, r.vector_id, r.n_dims, r.size_bytes, r.mtime_ns "
-        "FROM vector_rows r JOIN items i ON i.item_id = r.item_id WHERE i.kind <> 'vector'"
-    )
-    after = ""
-    while True:
-        ids = [row[0] for row in catalog.rows(f"{_PLACED} ORDER BY 1 LIMIT ?", (after, after, PAGE_ROWS))]
-        if not ids:
-            return
-        places: dict[str, list[VectorPlace]] = {}
-        for sql, column in ((own, "i.item_id"), (given, "r.item_id")):
-            page = f"{sql} AND {column} > ? AND {column} <= ? ORDER BY 1, 2"
-            for item_id, path, *rest in catalog.rows(page, (after, ids[-1])):
-                places.setdefault(item_id, []).append(VectorPlace(item_id, catalog.locate(path), *rest))
-        for item_id in ids:
-            yield _chosen(places[item_id])
-        after = ids[-1]
+    for table, sql in (("sources", _OWN), ("vector_rows", _GIVEN)):
+        after, first = "", f"x.path = (SELECT min(path) FROM {table} WHERE item_id = x.item_id)"
+        page = f"{sql} AND x.path > ? AND {first} ORDER BY x.path LIMIT ?"
+        while rows := list(catalog.rows(page, (after, PAGE_ROWS))):
+            ids = [row[0] for row in rows]
+            places: dict[str, list[VectorPlace]] = {item_id: [] for item_id in ids}
+            marks = ", ".join("?" * len(ids))
+            for item_id, path, *rest in catalog.rows(f"{sql} AND x.item_id IN ({marks}) ORDER BY x.path", ids):
+                places[item_id].append(VectorPlace(item_id, catalog.locate(path), *rest))
+            yield from map(_chosen, places.values())
+            after = rows[-1][1]
 
 
+_OWN = (
+    "SELECT x.item_id, x.path, x.item_id, CAST(substr(i.format, 5) AS INTEGER), x.size_bytes, x.mtime_ns "
+    "FROM sources x CROSS JOIN items i ON i.item_id = x.item_id WHERE i.kind = 'vector'"
+)
+_GIVEN = (
+    "SELECT x.item_id, x.path, x.vector_id, x.n_dims, x.size_bytes, x.mtime_ns "
+    "FROM vector_rows x CROSS JOIN items i ON i.item_id = x.item_id WHERE i.kind <> 'vector'"
+)
 _PLACED = (
     "SELECT item_id FROM items i WHERE kind = 'vector' AND item_id > ? "
     "AND EXISTS (SELECT 1 FROM sources s WHERE s.item_id = i.item_id) "

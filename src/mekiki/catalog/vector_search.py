@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from mekiki.catalog.db import PAGE_ROWS, Catalog
 from mekiki.catalog.near_vectors import read_vector_table
 from mekiki.catalog.vectors import FOLDER, INDEX_PATTERN, VectorRun
-from mekiki.errors import DataError, MissingExtraError
+from mekiki.errors import DataError, MissingExtraError, UnreadableError
 from mekiki.neighbours.exact import nearest_rows, row_products
 from mekiki.neighbours.tables import UnitVectors
 from mekiki.neighbours.vector_index import VectorIndex, build_index, import_faiss, load_index
@@ -95,21 +96,29 @@ class VectorSearch:
         except MissingExtraError as error:
             return None, f"{exactly}; an index would be faster, but {error}"
         path = self._catalog.workspace / FOLDER / self._run.run_id / INDEX_PATTERN.replace("*", self._fingerprint())
-        index = load_index(path)
+        index = self._load(path, say)
         if index is None and self._catalog.is_read_only:
             return None, f"{exactly}; an index would be faster, but {self._catalog.workspace} may only be read"
         if index is None:
-            say(f"building an index of {n_vectors:,} vectors, once")
             with self._catalog.writing("search"):
-                index = self._build(path)
+                index = self._build(path, say)
         return index, f"through an index of {n_vectors:,} vectors, which finds {index.recall:.1%} of the ten nearest"
 
-    def _build(self, path: Path) -> VectorIndex:
-        index = load_index(path)  # another search may have built it while this one waited
+    def _load(self, path: Path, say: Callable[[str], None]) -> VectorIndex | None:
+        """Return the index in a file; None if there is none that can be used: it is made again from the vectors."""
+        try:
+            return load_index(path, self.table.shape)
+        except UnreadableError as error:
+            say(f"the index is left unused, since {error}")
+            return None
+
+    def _build(self, path: Path, say: Callable[[str], None]) -> VectorIndex:
+        index = self._load(path, lambda _line: None)  # another search may have built it while this one waited
         if index is None:
+            say(f"building an index of {len(self.item_ids):,} vectors, once")
             index = build_index(self.table)
             for old in path.parent.glob(INDEX_PATTERN + "*"):
-                old.unlink()
+                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
             index.save(path)
         return index
 

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.catalog.db import PAGE_ROWS, Catalog, Transaction
 from mekiki.catalog.runs import Run, runs_of
-from mekiki.errors import DataError, unknown_name
+from mekiki.dataset.formats.npy import open_vector_file
+from mekiki.errors import DataError, UnreadableError, unknown_name
+from mekiki.neighbours.tables import check_finite
+from mekiki.training.embedder_names import lasting_name
 from mekiki.training.vector_space import VectorSpace
 
 SEGMENT_ROWS = 65_536
@@ -28,6 +33,9 @@ INDEX_PATTERN = "index-*.faiss"
 
 Vectors = NDArray[np.float32]
 """``(N, D)``."""
+
+Segment = np.memmap[Any, np.dtype[np.float32]]
+"""``(65536, D)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ def require_vectors(catalog: Catalog, wanted: str | None = None) -> VectorRun:
     if wanted is None:
         return runs[0]
     for run in runs:
-        if wanted == run.space.embedder or (len(wanted) >= 4 and run.run_id.startswith(wanted)):
+        if run.space.embedder in (wanted, lasting_name(wanted)) or (len(wanted) >= 4 and run.run_id.startswith(wanted)):
             return run
     raise unknown_name("embedder with vectors", wanted, {run.space.embedder for run in runs})
 
@@ -94,12 +102,14 @@ def write_vectors(
 
     Args:
         transaction: Of ``embed``; the rows of the table follow in it.
-        item_ids: N different ones. An item that has a vector of this run gets another row; its old one is left.
+        item_ids: N different ones. An item that has a vector of this run gets another row; its old one is left until
+            `mekiki.catalog.vector_wiping.wipe_unused`, since the transaction may fail.
         vectors: ``(N, D)``, finite.
         segment_rows: Rows of a segment; the same for all of a run.
 
     Raises:
         ValueError: If the two differ in length or a vector is not finite.
+        DataError: If the segment that is to be filled is not there or not what was written.
     """
     if len(item_ids) != len(vectors) or not np.isfinite(vectors).all():
         raise ValueError(f"vectors must be finite and {len(item_ids)}, got {vectors.shape}")
@@ -108,11 +118,14 @@ def write_vectors(
     done = 0
     while done < len(item_ids):
         n_now = min(segment_rows - row, len(item_ids) - done)
-        path = transaction.catalog.workspace / FOLDER / transaction.run_id / f"{segment:05d}.npy"
-        if not path.exists():
+        name = _segment_name(transaction.run_id, segment)
+        path = transaction.catalog.locate(name)
+        if row == 0:  # nothing points into it; what a killed run has left is replaced
             _make_segment(path, (segment_rows, vectors.shape[1]))
-        _put(path, row, vectors[done : done + n_now])
-        name = transaction.catalog.relative(path)
+        rows_there = open_segment(transaction.catalog, transaction.run_id, name, vectors.shape[1])
+        if len(rows_there) != segment_rows:
+            raise DataError(f"{path} holds {len(rows_there)} rows, not {segment_rows}: {_cure(transaction.run_id)}")
+        _put(path, rows_there.offset + row * rows_there.strides[0], vectors[done : done + n_now])
         places = zip(item_ids[done : done + n_now], range(row, row + n_now), strict=True)
         rows += [(transaction.run_id, item_id, name, place) for item_id, place in places]
         done, segment, row = done + n_now, segment + 1, 0
@@ -130,7 +143,7 @@ class StoredVectors:
     def __init__(self, catalog: Catalog, run: VectorRun) -> None:
         self._catalog = catalog
         self.run = run
-        self._segments: dict[str, Vectors] = {}
+        self._segments: dict[str, Segment] = {}
 
     def __len__(self) -> int:
         return int(self._catalog.value("SELECT count(*) FROM vectors WHERE run_id = ?", (self.run.run_id,)))
@@ -152,50 +165,40 @@ class StoredVectors:
             KeyError: If one has no vector of this run; `having` says which have.
             DataError: If a segment's file is not there or not what was written.
         """
-        places = self._places(item_ids)
+        numbers: dict[str, int] = {}
+        files, rows = np.empty(len(item_ids), np.int32), np.empty(len(item_ids), np.int32)
+        for start in range(0, len(item_ids), PAGE_ROWS):
+            page = item_ids[start : start + PAGE_ROWS]
+            found = {row[0]: row[1:] for row in self._rows(page, "item_id, segment, row")}
+            places = [found[item_id] for item_id in page]
+            for name in {name for name, _ in places}:
+                self._segment(name)  # refuses rows that it has not
+            files[start : start + len(page)] = [numbers.setdefault(name, len(numbers)) for name, _ in places]
+            rows[start : start + len(page)] = [row for _, row in places]
         vectors = np.empty((len(item_ids), self.n_dims), np.float32)
-        for number, item_id in enumerate(item_ids):
-            segment, row = places[item_id]
-            vectors[number] = self._segment(segment)[row]
+        for name, number in numbers.items():
+            wanted = np.flatnonzero(files == number)
+            wanted = wanted[np.argsort(rows[wanted])]  # a file is read from its beginning to its end
+            found_there = self._segment(name)[rows[wanted]]
+            check_finite(found_there, self._catalog.locate(name))
+            vectors[wanted] = found_there
         return vectors
 
     def having(self, item_ids: Sequence[str]) -> set[str]:
         """Return which of these items have a vector of this run."""
-        return set(self._places(item_ids))
+        pages = (item_ids[start : start + PAGE_ROWS] for start in range(0, len(item_ids), PAGE_ROWS))
+        return {row[0] for page in pages for row in self._rows(page, "item_id")}
 
-    def blocks(self, size: int = 8192) -> Iterator[tuple[list[str], Vectors]]:
-        """Yield ids and their ``(n, D)`` vectors, at most ``size`` at a time, in the order of ids."""
-        ids = self.item_ids()
-        for start in range(0, len(ids), size):
-            block = ids[start : start + size]
-            yield block, self.read(block)
+    def _rows(self, page: Sequence[str], columns: str) -> Iterable[tuple[Any, ...]]:
+        """Return what is known of the vectors of at most `PAGE_ROWS` items, in any order."""
+        marks = ", ".join("?" * len(page))
+        sql = f"SELECT {columns} FROM vectors WHERE run_id = ? AND item_id IN ({marks})"
+        return self._catalog.rows(sql, (self.run.run_id, *page))
 
-    def _places(self, item_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
-        found: dict[str, tuple[str, int]] = {}
-        for start in range(0, len(item_ids), PAGE_ROWS):
-            page = item_ids[start : start + PAGE_ROWS]
-            marks = ", ".join("?" * len(page))
-            sql = f"SELECT item_id, segment, row FROM vectors WHERE run_id = ? AND item_id IN ({marks})"
-            found |= {row[0]: (row[1], row[2]) for row in self._catalog.rows(sql, (self.run.run_id, *page))}
-        return found
-
-    def _segment(self, name: str) -> Vectors:
+    def _segment(self, name: str) -> Segment:
         if name not in self._segments:
-            self._segments[name] = open_segment(self._catalog.locate(name), self.n_dims)
+            self._segments[name] = open_segment(self._catalog, self.run.run_id, name, self.n_dims)
         return self._segments[name]
-
-
-def wipe_vectors(catalog: Catalog, item_id: str) -> None:
-    """Overwrite an item's vectors with zeros in their files, of all runs; the rows of the table are the caller's.
-
-    Indexes that were made of them go too; the next search makes them anew.
-    """
-    for segment, row in list(catalog.rows("SELECT segment, row FROM vectors WHERE item_id = ?", (item_id,))):
-        path = catalog.locate(segment)
-        if path.exists():
-            _put(path, row, np.zeros((1, np.load(path, mmap_mode="r").shape[1]), np.float32))
-        for index in path.parent.glob(f"{INDEX_PATTERN}*"):
-            index.unlink()
 
 
 def segments_of(catalog: Catalog, run_id: str) -> list[Path]:
@@ -215,20 +218,28 @@ def _next_place(transaction: Transaction, segment_rows: int) -> tuple[int, int]:
     last = next(transaction.catalog.rows(sql, (transaction.run_id,)), None)
     if last is None:
         return 0, 0
-    segment, row = int(Path(last[0]).stem), last[1] + 1
-    return (segment + 1, 0) if row == segment_rows else (segment, row)
+    name, row = last
+    segment = int(Path(name).stem) if re.fullmatch(r"\d{5,9}", Path(name).stem) else -1
+    if name != _segment_name(transaction.run_id, segment) or row not in range(segment_rows):
+        raise DataError(f"row {row} of {name} was written by no embed: {_cure(transaction.run_id)}")
+    return (segment + 1, 0) if row + 1 == segment_rows else (segment, row + 1)
 
 
-def _put(path: Path, row: int, vectors: Vectors) -> None:
-    """Write rows and have them on the disk when this returns."""
-    rows = np.load(path, mmap_mode="r+")
-    start = rows.offset + row * rows.strides[0]
-    del rows
-    with path.open("r+b") as file:
-        file.seek(start)
-        file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
-        file.flush()
-        os.fsync(file.fileno())
+def _segment_name(run_id: str, number: int) -> str:
+    return f"{FOLDER}/{run_id}/{number:05d}.npy"
+
+
+def _put(path: Path, start: int, vectors: Vectors) -> None:
+    """Write rows from a byte on and have them on the disk when this returns."""
+    try:
+        with path.open("r+b") as file:
+            file.seek(start)
+            file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say whose
+        raise
 
 
 def _make_segment(path: Path, shape: tuple[int, int]) -> None:
@@ -239,18 +250,36 @@ def _make_segment(path: Path, shape: tuple[int, int]) -> None:
     part.replace(path)
 
 
-def open_segment(path: Path, n_dims: int) -> Vectors:
+def open_segment(catalog: Catalog, run_id: str, name: str, n_dims: int) -> Segment:
     """Return a segment's ``(65536, D)`` rows, mapped and not read.
 
+    Args:
+        catalog: Where it is.
+        run_id: Of the run whose it is.
+        name: As the table has it.
+        n_dims: D.
+
     Raises:
-        DataError: If the file is not there or not what was written.
+        DataError: If the file is not there or not what was written, or lacks a row that the table points to.
     """
+    path = catalog.locate(name)
     try:
-        rows: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        file = open_vector_file(path)
+    except UnreadableError as error:
+        raise DataError(f"the vectors in {path} cannot be read ({error.reason}): {_cure(run_id)}") from error
+    shape = (file.n_rows, file.n_dims)
+    if file.dtype != np.dtype("<f4") or file.is_fortran or file.n_dims != n_dims:
+        raise DataError(f"{path} holds {shape} {file.dtype}, not float32 with {n_dims} columns: {_cure(run_id)}")
+    one = "FROM vectors WHERE run_id = ? AND segment = ?"
+    ends = f"SELECT (SELECT min(row) {one}), (SELECT max(row) {one})"
+    for row in next(iter(catalog.rows(ends, (run_id, name) * 2))):
+        if row is not None and row not in range(file.n_rows):
+            raise DataError(f"{path} holds {file.n_rows} rows, and not the row {row} of a vector: {_cure(run_id)}")
+    try:
+        return np.memmap(path, np.float32, "r", file.offset, shape)
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"the vectors in {path} cannot be read ({error}): delete their run with mekiki forget"
-        ) from error
-    if rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != n_dims:
-        raise DataError(f"{path} holds {rows.shape} {rows.dtype}, not float32 with {n_dims} columns: forget its run")
-    return rows
+        raise DataError(f"the vectors in {path} cannot be read ({error}): {_cure(run_id)}") from error
+
+
+def _cure(run_id: str) -> str:
+    return f"delete their run with mekiki forget {run_id}, and embed again"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from mekiki.errors import UsageError, nearest_name
-from mekiki.settings import Flag, Settings, flags_of
+from mekiki.settings import Flag, Settings, flags_of, read_pairs
 
 DEFAULT_WORKSPACE = "./workspace"
 
@@ -105,23 +105,9 @@ def setting_values(values: argparse.Namespace, settings: type[Settings]) -> dict
         if flag.is_positional and not value:
             continue
         if flag.shape == "pairs":
-            pairs = [_pair(flag, word) for word in value]
-            value = dict(pairs)
-            if len(value) < len(pairs):
-                raise UsageError(f"{flag.name} names one thing twice: {' '.join(_words(pairs))}")
+            value = read_pairs(value, flag.name)
         given[flag.field] = value
     return given
-
-
-def _words(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{name}={value}" for name, value in pairs]
-
-
-def _pair(flag: Flag, word: str) -> tuple[str, str]:
-    name, equals, value = word.rpartition("=")  # a class may have one in its name
-    if not equals:
-        raise UsageError(f"{flag.name} takes NAME=VALUE, got {word!r}")
-    return name, value
 
 
 def _metavar(flag: Flag) -> str:

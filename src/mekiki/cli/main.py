@@ -15,8 +15,8 @@ from mekiki.cli.help import COMMANDS, VERBS, help_text
 from mekiki.errors import MekikiError, UsageError, nearest_name, printable, unknown_name
 
 INTERRUPTED = 130
-USERS_ERRNOS = (errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
-"""What the system refuses for reasons that a user can mend: names, full or read-only disks, permissions."""
+USERS_ERRNOS = (errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EFBIG)
+"""What the system refuses for reasons that a user can mend: names, full or read-only disks, permissions, limits."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -35,12 +35,22 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as error:
         if isinstance(error, BrokenPipeError) or error.errno not in USERS_ERRNOS:
             return _give_up(error)
-        print(f"mekiki: cannot use {printable(str(error.filename))}: {error.strerror}", file=sys.stderr)
+        what = printable(str(error.filename or f"workspace {_workspace_of(arguments)}"))
+        print(f"mekiki: cannot use {what}: {error.strerror}", file=sys.stderr)
         return UsageError.exit_code
     except KeyboardInterrupt:
         print("mekiki: interrupted; the same command goes on", file=sys.stderr)
         return INTERRUPTED
     return code
+
+
+def _workspace_of(arguments: list[str]) -> str:
+    """Return the workspace that a command means, for an error in a file that has lost its name."""
+    from mekiki.cli.flags import Parser, add_common_flags
+
+    parser = Parser("mekiki", "")
+    add_common_flags(parser)
+    return str(parser.parse_known_args(arguments)[0].workspace)
 
 
 def _give_up(error: OSError) -> int:

@@ -32,7 +32,10 @@ def print_json(content: Any) -> None:
 def summary_lines(summary: RunSummary, workspace: Path, *, is_verbose: bool) -> list[str]:
     """Return the lines that say what a stage did."""
     if "dry_run" in summary.extra:
-        return [f"{summary.stage} (dry run): {'; '.join(summary.notes)}, {summary.n_skipped} done before"]
+        plans = [note for note in summary.notes if note.startswith("would ")] or summary.notes[:1]
+        told = [f"  {note}" for note in summary.notes if note not in plans]
+        first = f"{summary.stage} (dry run): {'; '.join(plans)}, {summary.n_skipped} done before"
+        return [printable(line) for line in (first, *told)]
     lines = [
         f"{summary.stage}: {summary.n_written} written, {summary.n_skipped} done before, {summary.n_failed} failed"
         f"; {summary.n_rows} rows in {summary.seconds:.1f} s"

@@ -10,6 +10,7 @@ How atoms are dealt is in `mekiki.dataset.folds`; here are the rules that a spli
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -250,9 +251,10 @@ class _Table:
 
 
 def _allow(names: Iterable[str]) -> str:
-    """Return the flags that allow these classes to be missing."""
-    # shlex alone would quote Japanese names, which no shell asks for.
-    return " ".join(f"--allow-missing {name if name.isalnum() else shlex.quote(name)}" for name in names)
+    """Return what allows these classes to be missing; shlex alone would quote Japanese names, which no shell wants."""
+    flags = " ".join(f"--allow-missing {name if name.isalnum() else shlex.quote(name)}" for name in names)
+    listed = shlex.quote(f"split.allow_missing={json.dumps([*names], ensure_ascii=False)}")
+    return f"{flags}; with mekiki run: --set {listed}"
 
 
 def _tabulate(items: SplitItems, describe: DescribeAtom | None) -> _Table:

@@ -39,8 +39,9 @@ SAFETY_CHANGES: dict[str, dict[str, Any]] = {
     "embed": {"embedder": "colour-layout"},
     "train": {"positive": UNSAFE},
     "tune": {"prevalence": {UNSAFE: 0.01}, "at_least": 0.8},
+    "report": {"pictures": "shown"},
 }
-"""What the recipe is given in this world: no weights, one score, and that it is rarer outside."""
+"""What the recipe is given in this world: no weights, one score, that it is rarer outside, and that it is harmless."""
 
 HEADER = """# The recipe {name!r} for the demo world: what `mekiki demo` runs.
 # Change it and run it again: mekiki run {path} -w {workspace}

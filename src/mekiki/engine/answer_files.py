@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,11 @@ class AnswerFile:
     """A file for predictions that may be written.
 
     Attributes:
-        path: Absolute.
+        path: Absolute; None where the answer is only shown.
         layout: What it will look like.
     """
 
-    path: Path
+    path: Path | None
     layout: Layout
 
     def write(
@@ -49,6 +50,9 @@ class AnswerFile:
             keys: What a CSV's rows are about.
             is_single: One thing was given.
         """
+        if self.path is None:
+            deque(predictions, maxlen=0)
+            return
         if self.layout == "mekiki":
             write_predictions_file(self.path, card.class_names, facts, predictions, keys)
             return
@@ -62,13 +66,13 @@ class WantedFile:
     """A file for predictions as the user wants it.
 
     Attributes:
-        path: As it was given.
+        path: As it was given; None where the answer is only to be shown.
         layout: What it is to look like.
         overwrite: Whether a file that is there may be replaced.
         thresholds: What may be another file that is read.
     """
 
-    path: Path
+    path: Path | None
     layout: Layout
     overwrite: bool
     thresholds: str | None
@@ -85,6 +89,11 @@ def answer_file(wanted: WantedFile, card: ModelCard, is_input: Callable[[Path], 
     Raises:
         UsageError: If something would be lost, or the layout is none of such a file or model.
     """
+    if wanted.path is None:
+        for flag, is_given in (("--overwrite", wanted.overwrite), ("--layout seed5", wanted.layout == "seed5")):
+            if is_given:
+                raise UsageError(f"{flag} goes with -o FILE: of one picture or vector the answer is shown, not written")
+        return AnswerFile(None, wanted.layout)
     read = plain_path(Path(wanted.thresholds or "").expanduser())
     path = check_predictions_path(
         wanted.path, overwrite=wanted.overwrite, is_input=lambda one: one == read or is_input(one)
@@ -124,7 +133,8 @@ def add_answers(
         facts: What is said of the model.
         is_single: One thing was given.
     """
-    summary.n_rows, summary.outputs = tally.n_rows, {"predictions": str(file.path)}
+    summary.n_rows = tally.n_rows
+    summary.outputs = {} if file.path is None else {"predictions": str(file.path)}
     summary.extra |= {**facts, "n_per_class": dict(tally.counts)}
     if is_single and tally.last is not None:
         summary.extra["answer"] = tally.last.to_json()

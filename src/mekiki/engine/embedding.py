@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mekiki.catalog.db import Transaction
+from mekiki.catalog.db import Catalog, Transaction
+from mekiki.catalog.model_files import locate_model
 from mekiki.catalog.vectors import vectors_identity, write_vectors
+from mekiki.dataset.formats.base import plain_path
 from mekiki.engine.run import Selection
 from mekiki.errors import BackendError, UnreadableError
 from mekiki.intake.files import unchanged_path
@@ -23,6 +25,7 @@ from mekiki.models.embed_opening import EmbedderOpening
 from mekiki.models.embed_source import NetworkEmbedder, Tower
 from mekiki.models.runners import open_runner
 from mekiki.records import Image, Item, Loaded, Result
+from mekiki.training.embedder_names import lasting_name
 from mekiki.training.vector_space import VectorSpace
 
 
@@ -48,6 +51,21 @@ class KnownTower:
             BackendError: Always.
         """
         raise BackendError(f"the network of {self.space} is not loaded: its graph is")
+
+
+def located(catalog: Catalog, opening: EmbedderOpening) -> EmbedderOpening:
+    """Return an opening that means the same from every folder, with the file that ``torch:MODEL`` stands for.
+
+    Raises:
+        UsageError: If there is no such model, with the nearest name.
+        DataError: If the workspace has none yet.
+    """
+    weights = opening.weights
+    if weights is not None:
+        weights = plain_path(weights)
+    elif opening.kind == "torch":
+        weights = locate_model(catalog, opening.what).path
+    return replace(opening, name=lasting_name(opening.name), weights=weights)
 
 
 class EmbedWork:

@@ -1,19 +1,27 @@
-"""What leaves a workspace of one model: itself as ONNX, or what it says of the items as seed 5 writes it."""
+"""What leaves a workspace: a model as ONNX or as what it says of the items, and what was measured, as seed 1 has it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.decided import KnownModel
+from mekiki.catalog.evaluations import find_evaluation, require_evaluation
 from mekiki.catalog.items import select_items
-from mekiki.catalog.predictions import count_scores, predict_runs
+from mekiki.catalog.outgoing import Outgoing
+from mekiki.catalog.predictions import hash_predictions, predict_runs
 from mekiki.catalog.score_pages import iter_scores
 from mekiki.dataset.formats.npy import split_row
 from mekiki.dataset.formats.predictions_out import Prediction
+from mekiki.dataset.formats.seed1_metrics import seed1_metrics
 from mekiki.dataset.formats.seed5_out import Seed5, nsfw_column
+from mekiki.dataset.formats.vectors_matrix import MATRIX_NAME
 from mekiki.errors import DataError
+from mekiki.media.finding import MEDIA_SUFFIXES
+from mekiki.records import VECTOR_SUFFIXES
 from mekiki.training.card import DEFAULT_THRESHOLD
 
 SEED5 = "seed5"
@@ -29,13 +37,13 @@ def model_reads(catalog: Catalog, model: KnownModel, format_name: str) -> dict[s
     """
     if format_name != SEED5:
         return {}
-    nsfw_column(model.card.class_names)
+    nsfw_column(model.card.class_names, "Take another --format")
     runs = predict_runs(catalog, model.card.scores_id)
     if not runs:
         raise DataError(
             f"model {model.name!r} has no scores here: mekiki predict {model.name} -w {catalog.workspace}, then export"
         )
-    return {"predictions": runs[0], "n_scores": str(count_scores(catalog, runs[0]))}
+    return {"predictions": runs[0], "scores": hash_predictions(catalog, runs[0])}
 
 
 def write_model_as(catalog: Catalog, model: KnownModel, format_name: str, path: Path, *, allow_code: bool) -> Path:
@@ -56,6 +64,31 @@ def write_model_as(catalog: Catalog, model: KnownModel, format_name: str, path: 
     from mekiki.training.onnx_export import export_onnx
 
     return export_onnx(model.card, read_tensors(model.path), path.with_name(f"{path.name}.onnx"), allow_code=allow_code)
+
+
+def seed1_measured(
+    catalog: Catalog, split_run_id: str | None, model_name: str | None, going: Outgoing
+) -> dict[str, Any] | None:
+    """Return seed 1's metrics JSON of the latest evaluation on the split's test part; None where there is none.
+
+    Raises:
+        DataError: If there is none and a model is named.
+        UsageError: If it was not measured.
+    """
+    find = find_evaluation if model_name is None else require_evaluation
+    found = find(catalog, split_run_id, "test")
+    if found is None:
+        return None
+    n_pictures = Counter(item.part for item in going.items if item.part and item.states)
+    return seed1_metrics(
+        found.model(model_name), n_pictures, found.run.finished_at or found.run.started_at, found.run.device
+    )
+
+
+def is_one_of_many(name: Path) -> bool:
+    """Return whether a file is one picture or vector of those that an export holds."""
+    suffix = name.suffix.lower()
+    return suffix in MEDIA_SUFFIXES or (suffix in VECTOR_SUFFIXES and name.name != MATRIX_NAME)
 
 
 def _said(catalog: Catalog, model: KnownModel) -> Iterator[Prediction]:

@@ -15,9 +15,10 @@ from mekiki.catalog.db import Catalog
 from mekiki.catalog.model_files import TRAINED_NAME
 from mekiki.catalog.models import ModelRow, write_models
 from mekiki.catalog.scored import Examples
-from mekiki.catalog.trainable import Wanted, certificate_of, check_readable, describe_examples, failure_of
+from mekiki.catalog.trainable import Wanted, certificate_of, check_readable, describe_examples
 from mekiki.catalog.vectors import StoredVectors, VectorRun
 from mekiki.dataset.ids import safe_name
+from mekiki.engine.head_inputs import describe_source, find_lacking, hash_vectors, pages
 from mekiki.engine.head_scoring import choose_vectors
 from mekiki.engine.run import Engine, Outcome
 from mekiki.engine.trained import trained_in_words
@@ -58,19 +59,26 @@ def adopt_head(catalog: Catalog, task: AdoptTask, engine: Engine) -> RunSummary:
         DataError: If they are others than it was made for, or too few items have one.
         BackendError: If it cannot be read.
     """
-    settings, path = task.settings, Path(str(task.settings.weights))
-    projection = None if settings.projection is None else Path(settings.projection).expanduser()
+    path = Path(str(task.settings.weights))
+    given = task.settings.projection
+    projection = None if given is None else Path(given).expanduser()
     begun, tensors = load_model(Opening(path, "torch", "cpu", foreign=task.foreign, projection=projection))
     if begun.vectors is None:
         raise UsageError(f"{path} looks at pixels: leave out --vectors and --projection")
-    run = choose_vectors(catalog, begun, begun.vectors, settings.vectors)
+    run = choose_vectors(catalog, begun, begun.vectors, task.settings.vectors)
+    settings = task.settings.model_copy(update={"activation": begun.activation})
     origins, parents = origins_of(path)
     own = {"projection": begun.vectors.projection, "is_normalised": begun.vectors.is_normalised}
     card = begun.model_copy(
         update={
             "name": settings.name or safe_name(begun.name),
             "vectors": run.space.model_copy(update=own),
-            "settings": {**begun.settings, "epochs": 0, **({ORIGINS_KEY: as_setting(origins)} if origins else {})},
+            "settings": {
+                **describe_source(run),
+                **begun.settings,
+                "epochs": 0,
+                **({ORIGINS_KEY: as_setting(origins)} if origins else {}),
+            },
             "split": certificate_of(catalog, task.examples.split_run_id),
             "parents": parents,
         }
@@ -94,7 +102,13 @@ def adopt_head(catalog: Catalog, task: AdoptTask, engine: Engine) -> RunSummary:
             failures={task.examples.items[place].item_id: failure for place, failure in failures.items()},
         )
 
-    reads = {"split": task.examples.split_run_id, "examples": task.examples.fingerprint(), "vectors": run.run_id}
+    stored = StoredVectors(catalog, run)
+    reads = {
+        "split": task.examples.split_run_id,
+        "examples": task.examples.fingerprint(),
+        "vectors": run.run_id,
+        "vector_rows": hash_vectors(stored, sorted(stored.having([item.item_id for item in task.examples.items]))),
+    }
     return engine.once(catalog, "train", settings, reads, compute, identity=begun.scores_id)
 
 
@@ -103,16 +117,12 @@ def _measure(
 ) -> tuple[dict[str, float], dict[int, Failure]]:
     """Return what a head measures on the examples that have a vector, and row to failure of the others."""
     examples, stored = task.examples, StoredVectors(catalog, run)
-    ids = [item.item_id for item in examples.items]
-    having = stored.having(ids)
-    failures = {
-        row: failure_of(item, f"it has no vector of {run.space.embedder or run.run_id}: mekiki embed")
-        for row, item in enumerate(examples.items)
-        if item.item_id not in having
-    }
-    check_readable(examples, failures, task.wanted, task.max_failed_share)
-    rows = np.array([row for row in range(len(ids)) if row not in failures], np.int64)
-    scores, truth = scorer.score(stored.read([ids[row] for row in rows])), examples.truth[rows]
+    failures = find_lacking(examples, stored, task.max_failed_share)
+    check_readable(examples, failures, task.wanted, 1.0)
+    rows = np.array([row for row in range(len(examples)) if row not in failures], np.int64)
+    ids = [examples.items[row].item_id for row in rows]
+    scores = np.concatenate([scorer.score(stored.read(page)) for page in pages(ids)])
+    truth = examples.truth[rows]
     micro, macro = f1_scores(scorer.card.decide(scores), truth)
     measured = {
         "val_micro_f1": micro,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,22 +24,11 @@ from mekiki.records import Failure, RunSummary
 from mekiki.settings import PerItemSettings
 from mekiki.training.card import ModelCard
 
-SettingsT = TypeVar("SettingsT", bound=PerItemSettings)
-
 BATCH_ROWS = 4096
-"""Vectors that are read and scored together: a head takes no memory worth mentioning."""
+"""Vectors that are read and scored together, unless the user chose: a head takes no memory worth mentioning."""
 
 N_BEFORE_SHARE = 20
 """Vectors to see before the share of failures can stop the reading of files."""
-
-
-def large_batches(settings: SettingsT) -> SettingsT:
-    """Return the settings with `BATCH_ROWS` for the size of a batch, unless the user gave one."""
-    return (
-        settings
-        if "batch_size" in settings.model_fields_set
-        else settings.model_copy(update={"batch_size": BATCH_ROWS})
-    )
 
 
 class FileScores:
@@ -82,7 +70,7 @@ class FileScores:
             InterruptedRunError: If the user stopped it.
         """
         space, summary = self._scorer.space, self.summary
-        what, size = f"model {self._card.name!r}", large_batches(self._settings).batch_size
+        what, size = f"model {self._card.name!r}", self._settings.with_batches_of(BATCH_ROWS).batch_size
         blocks = self._vectors.blocks(space.n_dims, what, size, allow_zero=not space.is_normalised)
         started = time.monotonic()
         self._engine.progress.begin("predict", self._vectors.n_vectors(), self._scorer.device)

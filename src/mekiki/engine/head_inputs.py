@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mekiki.catalog.scored import Examples
 from mekiki.catalog.trainable import Wanted, failure_of
-from mekiki.catalog.vectors import StoredVectors
+from mekiki.catalog.vectors import StoredVectors, VectorRun
 from mekiki.errors import DataError, UsageError
 from mekiki.records import Failure
 from mekiki.training.head_settings import HeadSettings
@@ -22,6 +22,12 @@ from mekiki.training.vector_space import VectorSpace
 
 N_AT_ONCE = 8192
 """Vectors that are read together."""
+
+N_FOR_SEARCH, N_PRESENT_FOR_SEARCH = 200, 50
+"""Pictures of validation, and those that show a class, below which a search is told to fit them."""
+
+RUN_KEY, PRECISION_KEY = "vectors", "vectors_precision"
+"""Settings of a head's card: which run's vectors it was trained on, and in which precision these were computed."""
 
 WantedProjection = ProjectionMatrix | tuple[Literal["orthogonal", "pca"], int] | None
 """One that a file had; a kind and a size, to be made; or none."""
@@ -106,19 +112,19 @@ def wanted_projection(settings: HeadSettings, space: VectorSpace) -> WantedProje
     return found
 
 
-def find_lacking(task: HeadTask, stored: StoredVectors) -> dict[int, Failure]:
+def find_lacking(examples: Examples, stored: StoredVectors, max_failed_share: float) -> dict[int, Failure]:
     """Return row to failure of the items without a vector.
 
     Raises:
-        DataError: If too many have none.
+        DataError: If more than that share of more than 20 items has none.
     """
-    items = task.examples.items
+    items = examples.items
     having = stored.having([item.item_id for item in items])
     reason = f"it has no vector of {stored.run.space.embedder or stored.run.run_id}"
     failures = {
         row: failure_of(item, f"{reason}: mekiki embed") for row, item in enumerate(items) if item.item_id not in having
     }
-    if len(items) > 20 and len(failures) > task.max_failed_share * len(items):
+    if len(items) > 20 and len(failures) > max_failed_share * len(items):
         first = next(iter(failures.values()))
         raise DataError(
             f"{len(failures)} of {len(items)} labelled items have no vector, the first is {first.path}: {reason}. "
@@ -139,6 +145,27 @@ def check_parts(task: HeadTask, rows: NDArray[np.int64]) -> None:
             f"in part {wanted.val_part!r}, by which the best epoch is chosen, no class is present in one item with a "
             "vector and absent in another: label or embed more, or split anew"
         )
+
+
+def describe_search(n_trials: int, val: Examples) -> list[str]:
+    """Return a line where validation is too small to choose among designs, else nothing.
+
+    Args:
+        n_trials: Designs that are tried.
+        val: Items by which they are compared.
+    """
+    counts = (val.truth == 1).sum(axis=0).tolist()
+    pairs = zip(val.class_names, counts, strict=True)
+    rare = ", ".join(f"{n} of {name}" for name, n in pairs if n < N_PRESENT_FOR_SEARCH)
+    if len(val) >= N_FOR_SEARCH and not rare:
+        return []
+    few = f"{len(val)} validation pictures" + (f" ({rare})" if rare else "")
+    return [f"a search over {n_trials} designs on {few} finds what suits these by chance: compare with --search 0"]
+
+
+def describe_source(run: VectorRun) -> dict[str, str]:
+    """Return what a head's card says of the vectors that it was trained on, beside their space."""
+    return {RUN_KEY: run.run_id, PRECISION_KEY: run.precision}
 
 
 def hash_vectors(stored: StoredVectors, ids: Sequence[str]) -> str:

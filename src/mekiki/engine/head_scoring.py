@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mekiki.catalog.db import PAGE_ROWS, Catalog, Transaction
+from mekiki.catalog.db import Catalog, Transaction
 from mekiki.catalog.items import select_items
 from mekiki.catalog.predictions import write_predictions
-from mekiki.catalog.vectors import StoredVectors, VectorRun, require_vectors, vector_runs
-from mekiki.engine.head_files import SettingsT, large_batches
+from mekiki.catalog.vectors import VectorRun, require_vectors, vector_runs
+from mekiki.engine.head_files import BATCH_ROWS
+from mekiki.engine.head_inputs import PRECISION_KEY, RUN_KEY
 from mekiki.engine.run import Selection, Work
 from mekiki.engine.scoring import StoredPicture, StoredPictures, StoredWork
+from mekiki.engine.vector_items import VectorItem, VectorItems
 from mekiki.errors import DataError, UnreadableError, UsageError
 from mekiki.models.classify_head import common_space, has_heads, open_scorer
 from mekiki.models.opening import Opening, scores_identity
-from mekiki.records import LABELLED_KINDS, Item, Loaded, Result
+from mekiki.records import LABELLED_KINDS, Loaded, Result
+from mekiki.settings import PerItemSettings
 from mekiki.training.card import ModelCard
 from mekiki.training.vector_space import VectorSpace, check_same_space
 
@@ -33,7 +33,8 @@ def choose_vectors(catalog: Catalog, card: ModelCard, space: VectorSpace, wanted
         catalog: The workspace.
         card: Of the model.
         space: What it looks at.
-        wanted: What the user asks for; None takes the latest run of the same embedder, in any precision.
+        wanted: What the user asks for; None takes, of the same embedder's, the run that the model was trained on, else
+            the latest in the same precision, else the latest.
 
     Raises:
         DataError: If there are no vectors of that embedder, naming what there is.
@@ -50,59 +51,31 @@ def choose_vectors(catalog: Catalog, card: ModelCard, space: VectorSpace, wanted
             f"nobody knows which embedder model {card.name!r} was made for, only that its vectors have {space.n_dims} "
             f"dimensions: say which vectors it is to look at, as with --vectors {latest.space.embedder}"
         )
-    refusals = []
+    fitting, refusals = [], []
     for run in runs:
         try:
             check_same_space(space, run.space, f"model {card.name!r}")
         except DataError as error:
             refusals.append(error)
         else:
-            return run
-    raise refusals[0]
+            fitting.append(run)
+    if not fitting:
+        raise refusals[0]
+    known = _source_of(card)
+    return min(fitting, key=lambda run: (run.run_id != known.get(RUN_KEY), run.precision != known.get(PRECISION_KEY)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredVector:
-    """An item of the workspace with its vector, ``(D,)`` float32, if it has one."""
-
-    item: Item
-    vector: NDArray[np.float32] | None
-
-    @property
-    def item_id(self) -> str:
-        """The item's."""
-        return self.item.item_id
-
-    @property
-    def path(self) -> Path | None:
-        """The item's."""
-        return self.item.path
+def _source_of(card: ModelCard) -> Mapping[str, Any]:
+    """Return the settings that say what a head, or the first member of an ensemble of heads, was trained on."""
+    return card.members[0].settings if card.members else card.settings
 
 
-class StoredVectorItems:
-    """Everything in a workspace that can have a vector, in the order of ids, read a page at a time.
-
-    Args:
-        catalog: The workspace.
-        run: Whose vectors.
-    """
-
-    def __init__(self, catalog: Catalog, run: VectorRun) -> None:
-        self._items = select_items(catalog, LABELLED_KINDS)
-        self._vectors = StoredVectors(catalog, run)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __iter__(self) -> Iterator[StoredVector]:
-        items = iter(self._items)
-        while page := list(islice(items, PAGE_ROWS)):
-            ids = [item.item_id for item in page]
-            having = self._vectors.having(ids)
-            known = [item_id for item_id in ids if item_id in having]
-            rows = dict(zip(known, self._vectors.read(known), strict=True))
-            for item in page:
-                yield StoredVector(item, rows.get(item.item_id))
+def _note_other_precision(card: ModelCard, run: VectorRun) -> list[str]:
+    """Return a line if a model scores vectors in another precision than those that it was trained on."""
+    trained_in = _source_of(card).get(PRECISION_KEY, run.precision)
+    if trained_in == run.precision:
+        return []
+    return [f"these vectors are in {run.precision}, and model {card.name!r} was trained on those in {trained_in}"]
 
 
 class StoredVectorWork:
@@ -132,7 +105,7 @@ class StoredVectorWork:
         """Open the head."""
         self._scorer = open_scorer(self.opening)
 
-    def load(self, one: StoredVector) -> Iterator[Loaded]:
+    def load(self, one: VectorItem) -> Iterator[Loaded]:
         """Hand on a vector, or say that there is none."""
         if one.vector is None:
             raise UnreadableError(
@@ -200,20 +173,23 @@ class StoredJob:
         work: What to do.
         items: To what.
         reads: What else the scores depend on.
+        warnings: What to tell of the choice of vectors.
     """
 
     work: Work[Any]
     items: Selection[Any]
     reads: Mapping[str, str]
+    warnings: Sequence[str] = ()
 
-    def sized(self, settings: SettingsT) -> SettingsT:
+    def sized(self, settings: PerItemSettings) -> PerItemSettings:
         """Return the settings with a batch of a good size."""
-        return large_batches(settings) if isinstance(self.work, StoredVectorWork) else settings
+        return settings.with_batches_of(BATCH_ROWS) if isinstance(self.work, StoredVectorWork) else settings
 
     def notes(self) -> list[str]:
         """Return what to tell of it when it is done."""
         n_joined = self.work.n_joined if isinstance(self.work, StoredWork) else 0
-        return [f"{n_joined} pictures were not read: the scores of all members are stored"] if n_joined else []
+        joined = [f"{n_joined} pictures were not read: the scores of all members are stored"] if n_joined else []
+        return [*self.warnings, *joined]
 
 
 def stored_job(catalog: Catalog, card: ModelCard, opening: Opening, vectors: str | None) -> StoredJob:
@@ -233,7 +209,8 @@ def stored_job(catalog: Catalog, card: ModelCard, opening: Opening, vectors: str
     if space is not None:
         run = choose_vectors(catalog, card, space, vectors)
         work = StoredVectorWork(opening, card, run.space.embedder)
-        return StoredJob(work, StoredVectorItems(catalog, run), {"vectors": run.run_id})
+        warnings = _note_other_precision(card, run)
+        return StoredJob(work, VectorItems(catalog, run), {"vectors": run.run_id}, warnings)
     if vectors is not None:
         raise UsageError(f"--vectors goes with a head, and model {card.name!r} looks at pictures: leave it out")
     if has_heads(card):

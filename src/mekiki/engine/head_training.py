@@ -21,6 +21,8 @@ from mekiki.engine.head_inputs import (
     WantedProjection,
     check_labels,
     check_parts,
+    describe_search,
+    describe_source,
     find_lacking,
     hash_vectors,
     input_options,
@@ -31,6 +33,7 @@ from mekiki.engine.interrupt import InterruptFlag
 from mekiki.engine.run import Engine, Outcome, run_folder, write_text
 from mekiki.engine.trained import find_trained, trained_in_words
 from mekiki.errors import InterruptedRunError
+from mekiki.neighbours.tables import to_unit_length
 from mekiki.records import Failure, RunSummary
 from mekiki.training.card import ModelCard
 from mekiki.training.checkpoint import save_model
@@ -51,9 +54,6 @@ if TYPE_CHECKING:
     from mekiki.training.heads import Head
 
 SEARCH_NAME = "search.json"
-N_AT_ONCE = 8192
-"""Vectors that are read together."""
-
 MEASURES = (
     *("train_loss", "train_micro_f1", "train_macro_f1", "val_loss", "val_micro_f1", "val_macro_f1"),
     *("val_pr_auc", "val_macro_ap", "val_roc_auc"),
@@ -73,7 +73,7 @@ def train_head(catalog: Catalog, task: HeadTask, engine: Engine) -> RunSummary:
         import_optuna()  # now, if it is missing, and not when everything has been read
     stored = StoredVectors(catalog, require_vectors(catalog, task.settings.vectors))
     task = replace(task, examples=check_labels(task))
-    failures = find_lacking(task, stored)
+    failures = find_lacking(task.examples, stored, task.max_failed_share)
     rows = np.array([row for row in range(len(task.examples)) if row not in failures], np.int64)
     check_parts(task, rows)
     ids = [task.examples.items[row].item_id for row in rows]
@@ -87,6 +87,7 @@ def train_head(catalog: Catalog, task: HeadTask, engine: Engine) -> RunSummary:
         "examples": task.examples.fingerprint(),
         "vectors": stored.run.run_id,
         "vector_rows": hash_vectors(stored, ids),
+        **({} if task.negative is None else {"negative": task.negative}),
     }
     seen_by = f"file {projection.fingerprint}" if isinstance(projection, ProjectionMatrix) else projection
     identity = json.dumps({"space": stored.run.space.model_dump(mode="json"), "projection": seen_by}, sort_keys=True)
@@ -129,7 +130,7 @@ class _Training:
                 **{name: catalog.relative(self.folder / name) for name in names},
             },
             extra=extra,
-            notes=[*describe_examples(task.examples, task.wanted), *self._describe(failures), trained_in_words(extra)],
+            notes=[*describe_examples(task.examples, task.wanted), *self._describe(rows), trained_in_words(extra)],
             failures={task.examples.items[row].item_id: failure for row, failure in failures.items()},
         )
 
@@ -148,7 +149,7 @@ class _Training:
         if settings.search:
             plan, searched = self._search(learnable, projection, options, should_stop)
         card = self._card(plan, projection)
-        options = replace(options, patience=2 * patience)
+        options = replace(options, patience=settings.last_patience)
         fitted = self._fit(self._begin(plan, projection), learnable, plan.lr, options, card, should_stop)
         measured = {name: fitted.best_row[name] for name in MEASURES if fitted.best_row[name] == fitted.best_row[name]}
         metrics = {"best_epoch": fitted.best_epoch, "best_by": "val_pr_auc", **measured}
@@ -164,8 +165,7 @@ class _Training:
         if kind == "orthogonal":
             return orthogonal_projection(self.stored.n_dims, n_out, self.task.settings.seed)
         vectors = self.stored.read([self.task.examples.items[row].item_id for row in self._of_part(rows, "train")])
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return pca_projection(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), n_out)
+        return pca_projection(to_unit_length(vectors), n_out)
 
     def _learnable(self, rows: NDArray[np.int64], projection: ProjectionMatrix | None) -> Learnable:
         from mekiki.training.head_fit import Learnable
@@ -256,7 +256,7 @@ class _Training:
 
     def _card(self, plan: HeadPlan, projection: ProjectionMatrix | None) -> ModelCard:
         task, settings = self.task, self.task.settings
-        own = settings_of_head(settings, plan)
+        own = {**settings_of_head(settings, plan), **describe_source(self.stored.run)}
         described = None if projection is None else projection.describe()
         return ModelCard(
             name=settings.name or plan.arch.replace("head:", "head-"),
@@ -269,9 +269,11 @@ class _Training:
             **task.facts,
         )
 
-    def _describe(self, failures: Mapping[int, Failure]) -> list[str]:
-        space = self.stored.run.space
-        notes = [f"vectors of {space}"]
-        if failures:
-            notes.append(f"{len(failures)} items have no vector of it and were left out: mekiki embed")
+    def _describe(self, rows: NDArray[np.int64]) -> list[str]:
+        task, notes = self.task, [f"vectors of {self.stored.run.space}"]
+        if n_lacking := len(task.examples) - len(rows):
+            notes.append(f"{n_lacking} items have no vector of it and were left out: mekiki embed")
+        if task.settings.search:
+            val = task.examples.take(self._of_part(rows, "val"))
+            notes += describe_search(task.settings.search, val)
         return notes

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from itertools import islice
+from operator import attrgetter
 
 import numpy as np
 
-from mekiki.catalog.db import Catalog, Transaction
+from mekiki.catalog.db import PAGE_ROWS, Catalog, Transaction
 from mekiki.catalog.items import count_kinds, require_items
+from mekiki.catalog.runs import make_latest, undo_readers
 from mekiki.catalog.vector_rows import VectorPlace, count_lengths, count_places, vector_places
-from mekiki.catalog.vectors import vectors_identity, write_vectors
+from mekiki.catalog.vector_wiping import wipe_unused
+from mekiki.catalog.vectors import StoredVectors, VectorRun, vectors_identity, write_vectors
 from mekiki.dataset.formats.npy import VectorFile, Vectors, open_vector_file, split_row, vector_faults
 from mekiki.dataset.ids import vector_id
-from mekiki.engine.ingesting_vectors import sized_for_vectors
-from mekiki.engine.run import Engine
+from mekiki.engine.ingesting_vectors import BATCH_VECTORS, RowReader
+from mekiki.engine.run import Engine, describe_run
 from mekiki.errors import DataError, UnreadableError, UsageError
 from mekiki.records import Loaded, Result, RunSummary
 from mekiki.settings import PerItemSettings
@@ -25,16 +30,26 @@ EMBEDDER = "vectors"
 
 
 class ImportedVectors:
-    """Every item of kind vector and every photo that an index names, in the order of ids, a page at a time."""
+    """Every item of kind vector and every photo that an index names, in the order of their files.
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    Args:
+        catalog: The workspace.
+        run: Where the vectors are stored.
+    """
+
+    def __init__(self, catalog: Catalog, run: VectorRun) -> None:
+        self._catalog, self._run = catalog, run
 
     def __len__(self) -> int:
         return count_places(self._catalog)
 
     def __iter__(self) -> Iterator[VectorPlace]:
-        return vector_places(self._catalog)
+        stored = StoredVectors(self._catalog, self._run)
+        places = vector_places(self._catalog)
+        while page := list(islice(places, PAGE_ROWS)):
+            replaced = _replaced(page, stored)
+            for place in page:
+                yield replace(place, is_replaced=True) if place.item_id in replaced else place
 
 
 @dataclass
@@ -52,8 +67,9 @@ class ImportVectorsWork:
         return vectors_identity(self.space, "fp32")
 
     def open(self) -> None:
-        """Open nothing yet; the header of the matrix read last is kept."""
+        """Open nothing yet; the header of the matrix read last is kept, and a few blocks of it."""
         self._matrix: VectorFile | None = None
+        self._reader = RowReader()
 
     def load(self, place: VectorPlace) -> Iterator[Loaded]:
         """Read a vector.
@@ -80,24 +96,25 @@ class ImportVectorsWork:
         return [Result(one.item_id, one.content) for one in loaded]
 
     def write(self, transaction: Transaction, results: list[Result]) -> int:
-        """Store the vectors."""
+        """Store the vectors; what was computed from others of the same items in this run is to be done again."""
         vectors: Vectors = np.concatenate([one.content for one in results])
-        return write_vectors(transaction, [one.item_id for one in results], vectors)
+        item_ids = [one.item_id for one in results]
+        undo_readers(transaction, "vectors", item_ids)
+        return write_vectors(transaction, item_ids, vectors)
 
     def _read(self, place: VectorPlace) -> Vectors:
         """Return ``(1, D)``."""
         path, row = split_row(place.path)
-        if not path.exists():
-            raise UnreadableError(place.path, "gone since ingest: bring it back, or ingest its new place")
         file = self._matrix
         if row is None or file is None or file.path != path:
+            if not path.exists():
+                raise UnreadableError(place.path, "gone since ingest: bring it back, or ingest its new place")
             file = open_vector_file(path)
         if row is not None:
             self._matrix = file
-        first = row or 0
-        if first >= file.n_rows or (row is None and not file.is_single):
+        if (row or 0) >= file.n_rows or (row is None and not file.is_single):
             raise UnreadableError(place.path, "changed since ingest: mekiki ingest it again")
-        return file.read(first, first + 1)
+        return self._reader.read(file, row or 0)[None]
 
 
 def imported_space(catalog: Catalog, embedder: str) -> VectorSpace:
@@ -142,10 +159,15 @@ def import_vectors(catalog: Catalog, settings: PerItemSettings, engine: Engine, 
         raise UsageError(f"--{name.replace('_', '-')} does nothing with vectors that are imported: leave it out")
     require_items(catalog)
     space = imported_space(catalog, EMBEDDER if embedder == "auto" else embedder)
-    summary = engine.map(
-        catalog, "embed", sized_for_vectors(settings), ImportVectorsWork(space), ImportedVectors(catalog)
-    )
+    settings, work = settings.with_batches_of(BATCH_VECTORS), ImportVectorsWork(space)
+    run_id = describe_run("embed", settings, work.identity(), {})["run_id"]
+    items = ImportedVectors(catalog, VectorRun(run_id, space, "fp32", is_finished=False))
+    with nullcontext() if engine.dry_run else catalog.writing("embed"):
+        summary = engine.map(catalog, "embed", settings, work, items, redo=attrgetter("is_replaced"))
+        if summary.n_written:
+            wipe_unused(catalog)
     if not engine.dry_run:
+        make_latest(catalog, summary.run_id)
         summary.extra |= {"embedder": space.embedder, "n_dims": space.n_dims, "precision": "fp32"}
         if n_bare := n_without_vector(catalog):
             summary.notes.append(f"{n_bare} pictures have no vector in any file: name them in the matrix's index")
@@ -156,6 +178,14 @@ def holds_only_vectors(catalog: Catalog) -> bool:
     """Return whether all there is to embed are vectors already, so that no embedder has anything to look at."""
     kinds = count_kinds(catalog)
     return "vector" in kinds and not {"image", "frame", "video"} & kinds.keys()
+
+
+def _replaced(page: Sequence[VectorPlace], stored: StoredVectors) -> set[str]:
+    """Return the items of which another vector is stored; an item of kind vector is its numbers, which never change."""
+    given = {place.item_id: place.vector_id for place in page if place.item_id != place.vector_id}
+    known = sorted(stored.having(list(given)))
+    vectors = stored.read(known)
+    return {item_id for item_id, vector in zip(known, vectors, strict=True) if vector_id(vector) != given[item_id]}
 
 
 def n_without_vector(catalog: Catalog) -> int:

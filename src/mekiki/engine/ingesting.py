@@ -1,8 +1,8 @@
-"""Photos and videos becoming items, as work for an engine."""
+"""Photos and videos becoming items, as work for an engine, and one summary for all that an ingest did."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mekiki.dataset.formats.npy import is_vector_name
 from mekiki.dataset.groups import compile_path_pattern, parse_path
 from mekiki.errors import UnreadableError
 from mekiki.intake.files import examine_file
-from mekiki.records import Loaded, Result
+from mekiki.records import Loaded, Result, RunSummary
 
 
 @dataclass
@@ -57,3 +57,22 @@ class IngestFilesWork:
     def write(self, transaction: Transaction, results: list[Result]) -> int:
         """Write items with all that is known of them."""
         return write_ingested(transaction, [one.content for one in results], self.said)
+
+
+def joined(summaries: Sequence[RunSummary], notes: Sequence[str], n_ignored: int) -> RunSummary:
+    """Return one summary for all runs of the stage, with the id of the first."""
+    whole = summaries[0]
+    for one in summaries[1:]:
+        whole.n_selected += one.n_selected
+        whole.n_written += one.n_written
+        whole.n_skipped += one.n_skipped
+        whole.n_failed += one.n_failed
+        whole.n_rows += one.n_rows
+        whole.seconds += one.seconds
+        whole.failures += one.failures
+        whole.notes += one.notes
+        n_todo = whole.extra.get("n_todo", 0) + one.extra.get("n_todo", 0)
+        whole.extra = {**whole.extra, **one.extra} | ({"n_todo": n_todo} if "n_todo" in one.extra else {})
+    whole.notes += notes
+    whole.extra["n_ignored"] = n_ignored
+    return whole

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,30 +20,21 @@ from mekiki.dataset.ids import vector_id
 from mekiki.errors import UnreadableError
 from mekiki.intake.files import FileFacts
 from mekiki.records import Loaded, Result
-from mekiki.settings import PerItemSettings
 
-SettingsOfItems = TypeVar("SettingsOfItems", bound=PerItemSettings)
-
-BLOCK_ROWS = 2048
+BLOCK_BYTES, N_BLOCKS = 8 << 20, 8
+"""What is read of a matrix together, and how many of these are kept: by their names, rows 99, 990 and 9900 come soon
+after one another."""
 
 BATCH_VECTORS = 1024
 """Vectors in one transaction, unless the user chose: they are small, and each transaction waits for the disk."""
 
 
-def sized_for_vectors(settings: SettingsOfItems) -> SettingsOfItems:
-    """Return settings with batches that suit vectors, unless the user chose a size."""
-    if "batch_size" in settings.model_fields_set:
-        return settings
-    return settings.model_copy(update={"batch_size": BATCH_VECTORS})
-
-
 class RowReader:
-    """Reads vectors of files one at a time, and a matrix in blocks, of which the last is kept; for several threads."""
+    """Reads vectors of files one at a time, and a matrix in blocks, of which a few are kept; for several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._place: tuple[VectorFile, int] | None = None
-        self._block: Vectors = np.empty((0, 0), np.float32)
+        self._blocks: dict[tuple[VectorFile, int], Vectors] = {}
 
     def read(self, file: VectorFile, row: int) -> NDArray[np.float32]:
         """Return ``(D,)``, a copy.
@@ -55,11 +45,16 @@ class RowReader:
         if file.is_single:
             single: NDArray[np.float32] = file.read()[0]
             return single
-        first = row - row % BLOCK_ROWS
+        n_rows = max(1, BLOCK_BYTES // (4 * file.n_dims))
+        first = row - row % n_rows
         with self._lock:
-            if self._place != (file, first):
-                self._block, self._place = file.read(first, first + BLOCK_ROWS), (file, first)
-            vector: NDArray[np.float32] = self._block[row - first].copy()
+            block = self._blocks.pop((file, first), None)
+            if block is None:
+                block = file.read(first, first + n_rows)
+            self._blocks[file, first] = block  # at the end: the one used last
+            if len(self._blocks) > N_BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
+            vector: NDArray[np.float32] = block[row - first].copy()
         return vector
 
 

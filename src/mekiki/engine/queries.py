@@ -21,12 +21,12 @@ from mekiki.dataset.ids import hash_file
 from mekiki.errors import DataError, UnreadableError, UsageError
 from mekiki.media.images import decode_image, read_picture_bytes
 from mekiki.models.base import Embedder, TextEmbedder
-from mekiki.models.embed import EmbedderOpening, open_embedder, open_text_embedder
+from mekiki.models.embed import EMBEDDERS, EmbedderOpening, open_embedder, open_text_embedder
 from mekiki.neighbours.tables import to_unit_length
 from mekiki.records import IMAGE_SUFFIXES
 from mekiki.training.vector_space import check_same_space
 
-_ITEM_ID = re.compile(r"[0-9a-f]{8,32}")
+_ITEM_ID, _SHORT_ID = re.compile(r"[0-9a-f]{8,32}"), re.compile(r"(?=.*\d)[0-9a-f]{4,7}")
 Kind = Literal["item", "image", "text"]
 
 _LASTING = ("weights", "image_size", "resize", "resize_px", "interpolation", "mean", "std")
@@ -54,7 +54,8 @@ def read_query(catalog: Catalog, given: str) -> Query:
     """Return what a query is: an item's id or its beginning, a file, or else words.
 
     Raises:
-        UsageError: If it is empty, a folder, or looks like an id that no item or more than one has.
+        UsageError: If it is empty, a folder, a file of vectors, the path of a picture that does not exist, or looks
+            like an id that no item or more than one has, or begins one and is too short.
     """
     if not given.strip():
         raise UsageError("a query is empty: give an item's id, the path of a picture, or words")
@@ -62,8 +63,17 @@ def read_query(catalog: Catalog, given: str) -> Query:
     what = _what_is_there(path)
     if what == "folder":
         raise UsageError(f"{given} is a folder: search takes pictures, give its files")
-    if what == "file" or path.suffix.lower() in IMAGE_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        raise UsageError(f"{given} holds vectors, which are no queries: give an item's id, a picture's path, or words")
+    if what == "file":
         return Query(given, "image", path=path)
+    if suffix in IMAGE_SUFFIXES:
+        raise UsageError(f"there is no file {given}: check the path")
+    if _SHORT_ID.fullmatch(given) and match_item(catalog, given):
+        raise UsageError(
+            f"{given!r} begins an item's id, of which 8 digits or more are needed: give more of it, or more words"
+        )
     if not _ITEM_ID.fullmatch(given):
         return Query(given, "text")
     items = match_item(catalog, given)
@@ -159,5 +169,8 @@ def opening_of(catalog: Catalog, run: VectorRun, changes: Mapping[str, Any]) -> 
         name: tuple(value) if isinstance(value, list) else value for name, value in told.items() if value
     }
     if "weights" in known:
-        known["weights"] = Path(known["weights"])
-    return EmbedderOpening(**{**known, "name": run.space.embedder, "precision": "fp32", **changes})
+        known["weights"] = catalog.locate(known["weights"])
+    name = run.space.embedder
+    if name.partition(":")[0] not in EMBEDDERS.names():
+        name = f"vectors:{name}"  # whoever imported them called them so
+    return EmbedderOpening(**{**known, "name": name, "precision": "fp32", **changes})

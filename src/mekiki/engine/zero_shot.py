@@ -3,68 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mekiki.catalog.db import PAGE_ROWS, Catalog, Transaction
-from mekiki.catalog.items import select_items, write_classes
+from mekiki.catalog.annotating import count_labels
+from mekiki.catalog.db import Catalog, Transaction
+from mekiki.catalog.items import write_classes
 from mekiki.catalog.results import LabelRow, write_labels
-from mekiki.catalog.vectors import StoredVectors, VectorRun
-from mekiki.errors import UnreadableError
+from mekiki.catalog.vectors import VectorRun, require_vectors
+from mekiki.engine.queries import opening_of
+from mekiki.engine.run import Engine
+from mekiki.engine.vector_items import VectorItem, VectorItems
+from mekiki.errors import UnreadableError, UsageError
+from mekiki.models.annotate_settings import AnnotateSettings
 from mekiki.models.base import TextEmbedder
+from mekiki.models.embed import open_text_embedder
+from mekiki.models.vocabulary import Vocabulary
 from mekiki.models.zero_shot import (
     DEFAULT_SCALE,
     Decide,
     Wording,
     class_vectors,
+    wording_of,
     zero_shot_labels,
     zero_shot_scores,
 )
-from mekiki.records import Item, ItemKind, Loaded, Result
+from mekiki.records import Loaded, Result, RunSummary
 from mekiki.training.vector_space import VectorSpace, check_same_space
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ItemVector:
-    """A picture with its vector ``(D,)``; None where it has none."""
-
-    item: Item
-    vector: NDArray[np.float32] | None
-
-    @property
-    def item_id(self) -> str:
-        """The item's."""
-        return self.item.item_id
-
-    @property
-    def path(self) -> Path | None:
-        """The item's."""
-        return self.item.path
-
-
-class ItemVectors:
-    """Items of some kinds with their vectors, in the order of ids, read a page at a time."""
-
-    def __init__(self, catalog: Catalog, run: VectorRun, kinds: Sequence[ItemKind]) -> None:
-        self._items = select_items(catalog, kinds)
-        self._stored = StoredVectors(catalog, run)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __iter__(self) -> Iterator[ItemVector]:
-        items = iter(self._items)
-        while page := list(islice(items, PAGE_ROWS)):
-            having = self._stored.having([item.item_id for item in page])
-            found = [item.item_id for item in page if item.item_id in having]
-            vectors = dict(zip(found, self._stored.read(found), strict=True))
-            for item in page:
-                yield ItemVector(item, vectors.get(item.item_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +49,7 @@ class ZeroShotWork:
 
     Args:
         name: Of the annotator, as labels have it.
-        space: Of the vectors.
+        space: Of the vectors, with the id of the embedder that made those of the words.
         words: ``(C + 1, D)``: see `mekiki.models.zero_shot.class_vectors`.
         wording: The classes and what was said of them.
         judging: How they become labels.
@@ -107,7 +75,7 @@ class ZeroShotWork:
     def open(self) -> None:
         """Open nothing: words and pictures are vectors already."""
 
-    def load(self, one: ItemVector) -> Iterator[Loaded]:
+    def load(self, one: VectorItem) -> Iterator[Loaded]:
         """Pass a picture's vector on.
 
         Raises:
@@ -137,12 +105,47 @@ class ZeroShotWork:
         return write_labels(transaction, rows)
 
 
+def label_by_words(
+    catalog: Catalog, settings: AnnotateSettings, engine: Engine, vocabulary: Vocabulary, embedder: str
+) -> RunSummary:
+    """Label by the cosine between an item's stored vector and those of words.
+
+    Args:
+        catalog: The workspace.
+        settings: Of ``annotate``.
+        engine: Where it runs.
+        vocabulary: The classes.
+        embedder: Whose vectors, or the id of their run; empty for the latest.
+
+    Raises:
+        DataError: If there are no vectors, or the words would lie in another space.
+        BackendError: If their embedder has no words, or cannot be opened.
+    """
+    run = require_vectors(catalog, embedder or None)
+    given = {"weights": settings.weights} if settings.weights else {}
+    texts = open_text_embedder(opening_of(catalog, run, {"allow_code": settings.allow_code, **given}))
+    judging = Judging(settings.decide, settings.min_confidence, settings.scale)
+    work = make_zero_shot(run, texts, wording_of(vocabulary, settings.templates), judging)
+    items = VectorItems(catalog, run, settings.kind)
+    summary = engine.map(catalog, "annotate", settings, work, items, reads={"vectors": run.run_id})
+    if not engine.dry_run:
+        labelled = count_labels(catalog, summary.run_id)
+        shown = ", ".join(f"{name} {n}" for name, n in labelled["classes"].items())
+        summary.notes.append(f"pictures of each class: {shown}; none of them in {labelled['n_unknown']}")
+        summary.extra["annotation"] = labelled
+    return summary
+
+
 def make_zero_shot(run: VectorRun, texts: TextEmbedder, wording: Wording, judging: Judging) -> ZeroShotWork:
     """Return the work that compares the vectors of a run with words.
 
     Raises:
         DataError: If the words would lie in another space than the vectors.
+        UsageError: If the best of a single class is asked for, which every picture shows.
     """
+    if judging.decide == "best" and len(wording.class_names) < 2:
+        raise UsageError("best needs two classes or more: add --classes, or --decide each")
     check_same_space(run.space, texts.space, "annotator zero-shot")
     words = class_vectors(wording, texts.embed_texts)
-    return ZeroShotWork(f"zero-shot:{run.space.embedder}", run.space, words, wording, judging)
+    space = run.space.model_copy(update={"embedder_id": texts.space.embedder_id})  # imported vectors have none
+    return ZeroShotWork(f"zero-shot:{run.space.embedder}", space, words, wording, judging)

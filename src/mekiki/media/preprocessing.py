@@ -21,6 +21,10 @@ ReadPicture = Callable[[int | None], Image]
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 CropStart = Literal["even", "floor"]
+MAX_SIDE_PX = 8192
+LEAST, MOST = 1e-6, 1e6
+"""Of a standard deviation; a mean lies within plus and minus `MOST`. Others have no place in float32."""
+
 DECODE_FACTOR = 2
 """A JPEG is decoded to no less than this many times the size that it is resized to."""
 
@@ -31,7 +35,7 @@ class Preprocessing(pydantic.BaseModel):
     Attributes:
         resize: ``squash`` gives exactly ``resize_hw`` whatever the shape; ``short-side`` keeps the shape and makes the
             short side ``min(resize_hw)``; ``none`` leaves the size.
-        resize_hw: Height and width in pixels.
+        resize_hw: Height and width in pixels, at most `MAX_SIDE_PX`.
         crop_hw: What is cut from the middle then; not larger than what resizing gives.
         interpolation: Pillow's, always antialiased when shrinking (but for ``nearest``).
         crop_start: Where the crop begins if half of what is cut off is no whole number: ``even`` at the even one of
@@ -62,8 +66,12 @@ class Preprocessing(pydantic.BaseModel):
     def _check(self) -> Preprocessing:
         if min(*self.resize_hw, *self.crop_hw) < 1:
             raise ValueError(f"sizes must be 1 or more, got {self.resize_hw} and {self.crop_hw}")
+        if max(*self.resize_hw, *self.crop_hw) > MAX_SIDE_PX:
+            raise ValueError(f"sizes must be {MAX_SIDE_PX} or less, got {self.resize_hw} and {self.crop_hw}")
         if min(self.std) <= 0:
             raise ValueError(f"std must be above 0, got {self.std}")
+        if not (all(LEAST <= one <= MOST for one in self.std) and all(abs(one) <= MOST for one in self.mean)):
+            raise ValueError(f"mean and std must be numbers up to {MOST:.0e}, got {self.mean} and {self.std}")
         low = self.resize_hw if self.resize == "squash" else (min(self.resize_hw),) * 2
         if self.resize != "none" and (self.crop_hw[0] > low[0] or self.crop_hw[1] > low[1]):
             raise ValueError(f"crop_hw {self.crop_hw} must not exceed what resizing gives, {low}")

@@ -13,7 +13,10 @@ MAX_POINTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Precision over recall, from the highest threshold to the lowest; all empty where no picture has the class."""
+    """Precision over recall, from the highest threshold to the lowest; all empty where no picture has the class.
+
+    Lines between its points, the first of which comes from recall 0 and precision 1, have the area ``pr_auc``.
+    """
 
     recall: tuple[float, ...]
     precision: tuple[float, ...]
@@ -47,8 +50,9 @@ class RocCurve:
 def trace_curve(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> Curve:
     """Return precision and recall of one class at its thresholds.
 
-    Only scores that a present picture has are points: between two of them recall stands still. If there are more than
-    `MAX_POINTS`, as many are kept, evenly by rank, the first and the last among them.
+    Points are scores that a present picture has, and those just above them, where precision has fallen as far as it
+    does while recall stands still; the last is the lowest score of all. If there are more than `MAX_POINTS`, as many
+    are kept, evenly by rank, the first and the last among them; the area is then near ``pr_auc``.
 
     Args:
         scores: ``(N,)``.
@@ -56,9 +60,10 @@ def trace_curve(scores: NDArray[np.float32], truth: NDArray[np.int8]) -> Curve:
     """
     limits, hits, alarms = _count_down(scores, truth)
     decided = hits + alarms
-    points = np.flatnonzero(np.diff(hits, prepend=0) > 0)
-    if not len(points):
+    gains = np.flatnonzero(np.diff(hits, prepend=0) > 0)
+    if not len(gains):
         return Curve((), (), ())
+    points = np.unique(np.concatenate([gains, gains[gains > 0] - 1, [len(hits) - 1]]))
     points = points[np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).round().astype(int))]
     return Curve(
         _rounded(hits[points] / hits[-1]),

@@ -62,12 +62,12 @@ class Statistic(Protocol):
 
     @property
     def rests_on(self) -> NDArray[np.float64]:
-        """``(F,)``: how many atoms speak about a figure: about recall those with the class, about means the average."""
+        """``(F,)``: how many atoms speak about a figure: about recall those with the class, about means the fewest."""
         ...
 
     @property
     def n_chances(self) -> NDArray[np.float64]:
-        """``(F,)``: how many atoms could have spoilt a figure: as ``rests_on``, for means over classes all."""
+        """``(F,)``: how many atoms could have spoilt a figure: as ``rests_on``, for means over classes a mean."""
         ...
 
     def __call__(self, weights: Weights) -> NDArray[np.float64]:

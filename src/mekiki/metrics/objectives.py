@@ -23,7 +23,8 @@ class TuneOptions:
         at_least: The promised recall or precision, between 0 and 1; only where one is promised.
         costs: Of a false alarm and of a miss, 0 or more.
         prevalence: Column to the share of pictures with the class where the thresholds will be used. Present and absent
-            cells of the column are weighted so that they have it; other columns stay as they are.
+            cells of the column are weighted so that they have it; other columns stay as they are. Recall does not
+            depend on it: there each present cell counts once, in the joint threshold's pool of all classes too.
         min_positives: A class with fewer present cells uses the joint threshold,
         min_atoms: and so does one that is present in fewer atoms.
         level: Of one-sided bounds and of intervals of thresholds.

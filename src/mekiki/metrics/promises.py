@@ -53,7 +53,7 @@ def keeps_promise(ranking: Ranking, promise: Promise, atom_weights: Row | None =
     the error: where at least 1.5, 4 and 10 times as many atoms are decided as would do if all were right.
     """
     if promise.kind == "recall":
-        moments, steps = ranking.decided_share(True, atom_weights)
+        moments, steps = ranking.found_share(atom_weights)
         effect = _effect_where(moments, moments.share, promise)
         # More is found at lower thresholds, so that whichever pass are those below one of them.
         return holds(moments, effect, promise.at_least, promise.tail)[steps]
@@ -79,7 +79,7 @@ def keeps_promise(ranking: Ranking, promise: Promise, atom_weights: Row | None =
 def promised_bounds(ranking: Ranking, promise: Promise) -> Row:
     """Return the one-sided bound of the promised share at each threshold, ``(G,)``, as if it had not been searched."""
     if promise.kind == "recall":
-        moments, steps = ranking.decided_share(True)
+        moments, steps = ranking.found_share()
         return lower_bound(moments, _effect_where(moments, moments.share, promise), promise.tail)[steps]
     if promise.prevalence is None:
         moments = ranking.present_share()

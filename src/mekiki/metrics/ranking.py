@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from mekiki.metrics.counting import ratio
+from mekiki.metrics.counting import atoms_of_mean, ratio
 from mekiki.metrics.intervals import Weights
 
 RECALLS = {"precision_at_recall_50": 0.5, "precision_at_recall_90": 0.9, "precision_at_recall_95": 0.95}
@@ -54,11 +54,10 @@ class RankFigures:
         )
         self.n_atoms = n_atoms
         counts = np.array([one.n_atoms for one in self._classes], np.float64)
-        mean = float(counts[counts > 0].mean()) if (counts > 0).any() else 0.0
-        n_known = float(len(np.unique(atoms[(truth >= 0).any(axis=1)])))
+        rests_on, n_chances = atoms_of_mean(counts[counts > 0])
         by_class = [count for _ in RANK_KINDS for count in counts]
-        self.rests_on = np.array([*by_class, *(mean for _ in MEANS)])
-        self.n_chances = np.array([*by_class, *(n_known for _ in MEANS)])
+        self.rests_on = np.array([*by_class, *(rests_on for _ in MEANS)])
+        self.n_chances = np.array([*by_class, *(n_chances for _ in MEANS)])
 
     def __call__(self, weights: Weights) -> NDArray[np.float64]:
         """Return ``(F, R)`` figures in the order of ``names``."""

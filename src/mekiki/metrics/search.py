@@ -35,16 +35,12 @@ class Counts:
     alarms: Row  # (G,)
     n_present: float
     n_absent: float
+    recall: Row  # (G,) of the cells as they are, whatever the prevalence; 0 where nothing is present
 
     @property
     def precision(self) -> Row:
         """0 where nothing is decided."""
         return ratio(self.hits, self.hits + self.alarms, 0.0)
-
-    @property
-    def recall(self) -> Row:
-        """0 where nothing is present."""
-        return ratio(self.hits, np.full_like(self.hits, self.n_present), 0.0)
 
     @property
     def f1(self) -> Row:
@@ -80,22 +76,32 @@ class Ranking:
         weights = self._weights if atom_weights is None else self._weights * atom_weights[self._atoms]
         hits = np.cumsum(np.where(self._is_present, weights, 0.0))
         alarms = np.cumsum(np.where(self._is_present, 0.0, weights))
+        found = hits
+        if not self._is_evenly_present:
+            found = np.cumsum(self._is_present * (1.0 if atom_weights is None else atom_weights[self._atoms]))
         return Counts(
             self._at_ends(hits),
             self._at_ends(alarms),
             float(hits[-1]) if len(hits) else 0.0,
             float(alarms[-1]) if len(alarms) else 0.0,
+            ratio(self._at_ends(found), np.full(len(self.thresholds), found[-1] if len(found) else 0.0), 0.0),
         )
 
+    def found_share(self, atom_weights: Row | None = None) -> tuple[Moments, NDArray[np.int64]]:
+        """Return as `decided_share` the moments of recall, each present cell counted once, whatever the prevalence."""
+        return self._share_of(self._present_once, atom_weights)
+
     def decided_share(self, is_of_present: bool, atom_weights: Row | None = None) -> tuple[Moments, NDArray[np.int64]]:
-        """Return the moments of recall, or of the false alarm rate: which share of a side's cells is decided.
+        """Return which share of the present cells, or of the absent ones (the false alarm rate), is decided.
 
         Weights of cells are taken relative to the mean of their side, since only their differences matter.
 
         Returns:
             The moments after each cell of the side, and ``(G,)`` which of them each threshold has.
         """
-        sums = self._sides[is_of_present]
+        return self._share_of(self._sides[is_of_present], atom_weights)
+
+    def _share_of(self, sums: _Side, atom_weights: Row | None) -> tuple[Moments, NDArray[np.int64]]:
         pulls = np.ones(self._n_atoms) if atom_weights is None else atom_weights
         hits, hits_squared, hits_cells = _cumulated(sums.terms * pulls[sums.atoms])
 
@@ -135,12 +141,22 @@ class Ranking:
 
     @cached_property
     def _sides(self) -> tuple[_Side, _Side]:
-        return self._side(False), self._side(True)
+        return self._side(False, self._weights), self._side(True, self._weights)
 
-    def _side(self, is_of_present: bool) -> _Side:
+    @cached_property
+    def _present_once(self) -> _Side:
+        return self._side(True, np.ones(len(self._weights)))
+
+    @cached_property
+    def _is_evenly_present(self) -> bool:
+        """Whether all present cells weigh the same: of one class they do, of several with a prevalence they do not."""
+        weights = self._weights[self._is_present]
+        return bool((weights == weights[:1]).all())
+
+    def _side(self, is_of_present: bool, cell_weights: Row) -> _Side:
         rows = np.flatnonzero(self._is_present == is_of_present)
         atoms = self._atoms[rows]
-        weights = self._weights[rows] / (self._weights[rows].mean() if len(rows) else 1.0)
+        weights = cell_weights[rows] / (cell_weights[rows].mean() if len(rows) else 1.0)
         totals: Row = np.bincount(atoms, weights, minlength=self._n_atoms).astype(np.float64)
         terms = np.stack([weights, weights * (2 * _running(weights, atoms) + weights), weights * totals[atoms]])
         return _Side(atoms, terms, totals, np.searchsorted(rows, self._steps))

@@ -18,16 +18,16 @@ from mekiki.errors import BackendError, UsageError, unknown_name
 from mekiki.media.preprocessing import Preprocessing
 from mekiki.models.base import TextEmbedder
 from mekiki.models.embed_hub import first_line, hub_access
-from mekiki.models.embed_opening import OUTPUTS, EmbedderOpening
+from mekiki.models.embed_opening import EmbedderOpening
 from mekiki.models.embed_source import LoadedTower, NetworkSource, loaded_module
 from mekiki.models.embed_text import in_batches
+from mekiki.training.embedder_names import CLIP_CONFIG, OUTPUTS
 from mekiki.training.packages import import_open_clip, import_torch
 from mekiki.training.vector_space import VectorSpace
 
 if TYPE_CHECKING:
     from torch import nn
 
-CONFIG = "open_clip_config.json"
 LOCAL = "local-dir:"
 """What open_clip puts before a folder."""
 
@@ -136,11 +136,11 @@ def _loaded(opening: EmbedderOpening, choice: _Choice, model: Any) -> LoadedTowe
 def _choose(opening: EmbedderOpening) -> _Choice:
     opening.refuse_preprocessing("by its architecture and weights")
     open_clip = import_open_clip()
-    if (Path(opening.what) / CONFIG).is_file():
+    if (Path(opening.what) / CLIP_CONFIG).is_file():
         opening.refuse_weights()
-        return _Choice(f"{LOCAL}{opening.what}", "", _read_config(Path(opening.what) / CONFIG))
+        return _Choice(f"{LOCAL}{opening.what}", "", _read_config(Path(opening.what) / CLIP_CONFIG))
     if opening.what.startswith((".", "/", "~")):
-        raise BackendError(f"there is no {CONFIG} in a folder {opening.what}")
+        raise BackendError(f"there is no {CLIP_CONFIG} in a folder {opening.what}")
     arch, tag = opening.what.replace("/", "-"), ""  # OpenAI writes ViT-B/32, open_clip ViT-B-32
     config = open_clip.get_model_config(arch)
     if config is None and "/" in opening.what:
@@ -156,9 +156,11 @@ def _choose(opening: EmbedderOpening) -> _Choice:
 
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
-        config: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BackendError(f"{path} is no configuration of open_clip's: {first_line(error)}") from error
+    if not isinstance(config, dict) or not all(isinstance(config.get(f"{part}_cfg"), dict) for part in _SIDES):
+        raise BackendError(f"{path} is no configuration of open_clip's: model_cfg is no object with two sides in it")
     return config
 
 
@@ -174,7 +176,7 @@ def _load_model(opening: EmbedderOpening, choice: _Choice) -> Any:
             pixels = {name: published[name] for name in _PIXELS if published.get(name) is not None}
             options = {"force_preprocess_cfg": pixels, "quick_gelu": choice.is_quick}
         if not file.is_file():
-            raise BackendError(f"there is no file of weights {file.absolute()}")
+            raise BackendError(f"there is no file of weights {file.absolute()}. Say where it is: --weights FILE")
     text_from = choice.config.get("text_cfg", {}).get("hf_model_name", "")  # its configuration is on the hub
     guard = hub_access(opening, text_from, "text side") if text_from else nullcontext()
     try:
@@ -195,6 +197,7 @@ def _load_model(opening: EmbedderOpening, choice: _Choice) -> Any:
     return model.eval()
 
 
+_SIDES = ("vision", "text")
 _PIXELS = ("mean", "std", "interpolation", "resize_mode")
 
 

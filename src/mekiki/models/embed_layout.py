@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from mekiki.errors import BackendError, UsageError
 from mekiki.media.colour_layout import N_DIMS, PREPROCESSING, describe
 from mekiki.media.preprocessing import ReadPicture, seen_by
-from mekiki.models.base import Embedder
+from mekiki.models.base import Embedder, TextEmbedder
 from mekiki.models.embed_opening import EmbedderOpening
-from mekiki.models.embed_source import Source, Tower, embedder_id
+from mekiki.models.embed_source import WITH_WORDS, Source, Tower, embedder_id
 from mekiki.records import Image
 from mekiki.training.vector_space import VectorSpace
 
@@ -88,6 +88,18 @@ class VectorsSource(Source):
             BackendError: Always.
         """
         self._refuse(opening)
+
+    def text(self, opening: EmbedderOpening) -> TextEmbedder:
+        """Refuse, and say how words come in.
+
+        Raises:
+            BackendError: Always.
+        """
+        made_by = f"called {opening.what!r}" if opening.what else "and nobody has said of which embedder"
+        raise BackendError(
+            f"these vectors were imported, {made_by}, so words have no place among them. If one with words made them, "
+            f"all clip: ones and hf: those of CLIP and SigLIP, say which: mekiki embed --embedder vectors:{WITH_WORDS}"
+        )
 
     def _refuse(self, opening: EmbedderOpening) -> NoReturn:
         raise BackendError(

@@ -6,7 +6,7 @@ import json
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -85,15 +85,16 @@ def _beside(opening: EmbedderOpening, path: Path) -> tuple[Preprocessing, str]:
     opening.refuse_preprocessing(f"in {sidecar}")
     try:
         said = json.loads(sidecar.read_text(encoding="utf-8"))
-        named = said.pop(OUTPUT_KEY, "")
+        if not isinstance(said, dict) or not isinstance(named := said.pop(OUTPUT_KEY, ""), str):
+            raise BackendError(f"{sidecar} is no JSON object with text as its {OUTPUT_KEY!r}, if it has one")
         how = Preprocessing.model_validate(said)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BackendError(f"{sidecar} does not say how pictures are prepared: {place}: {first['msg']}") from error
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        why = ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"].removeprefix("Value error, ")])
+        raise BackendError(f"{sidecar} does not say how pictures are prepared: {why}") from error
+    except (OSError, ValueError, RecursionError) as error:
         raise BackendError(f"{sidecar} is no JSON object: {first_line(error)}") from error
-    return how, cast(str, named)
+    return how, named
 
 
 def _check_input(model: Any, how: Preprocessing, name: str) -> None:

@@ -10,14 +10,13 @@ from pydantic import ValidationError
 
 from mekiki.errors import UsageError
 from mekiki.media.preprocessing import Interpolation, Preprocessing
+from mekiki.training.embedder_names import OUTPUTS, OutputName
 
 RuntimeName = Literal["auto", "torch", "onnx", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
-OutputName = Literal["projected", "pooler"]
 Output = Literal["auto", "projected", "pooler"]
 ResizeMode = Literal["squash", "short-side", "none"]
 
-OUTPUTS: tuple[OutputName, ...] = ("projected", "pooler")
 DEFAULT_SIZE_PX = 224
 
 

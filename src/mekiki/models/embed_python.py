@@ -6,9 +6,10 @@ import inspect
 from typing import TYPE_CHECKING
 
 from mekiki.errors import BackendError, UnreadableError, UsageError
-from mekiki.models.embed_opening import OUTPUTS, EmbedderOpening, OutputName
+from mekiki.models.embed_opening import EmbedderOpening
 from mekiki.models.embed_source import LoadedTower, NetworkSource, loaded_module
 from mekiki.training.backbones import head_names
+from mekiki.training.embedder_names import OUTPUTS, OutputName
 from mekiki.training.packages import import_torch
 from mekiki.training.user_code import make_user_network, read_source, split_arch, users_fault
 from mekiki.training.weights import WeightsFile, load_exactly, read_weights
@@ -63,7 +64,7 @@ def _make(opening: EmbedderOpening) -> nn.Module:
     try:
         file = read_weights(opening.weights)
     except UnreadableError as error:
-        raise BackendError(f"no weights can be read from {error}") from error
+        raise BackendError(f"no weights can be read from {error}. Say where they are: --weights FILE") from error
     network = _run(opening, 1, seed=0)
     n_classes = _n_classes(network, file)
     if n_classes != 1:

@@ -22,14 +22,19 @@ from mekiki.errors import BackendError
 from mekiki.media.preprocessing import Preprocessing, ReadPicture, seen_by
 from mekiki.models.base import Embedder, TextEmbedder
 from mekiki.models.embed_hub import first_line
-from mekiki.models.embed_opening import EmbedderOpening, OutputName
+from mekiki.models.embed_opening import EmbedderOpening
 from mekiki.models.runners import Runner, open_runner, place
 from mekiki.records import Image
+from mekiki.training.embedder_names import OutputName
 from mekiki.training.packages import import_torch
 from mekiki.training.vector_space import VectorSpace
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+WITH_WORDS = "clip:ViT-B-32/openai"
+"""An embedder of pictures and words, for messages."""
 
 
 class Tower(Protocol):
@@ -76,8 +81,8 @@ class Source(ABC):
             BackendError: If it has none.
         """
         raise BackendError(
-            f"{opening.name} has no text side: it cannot place words among pictures. "
-            "Embed with one that can, such as --embedder clip:ViT-B-32/openai"
+            f"{opening.name} has no text side, so words have no place among its pictures. All clip: embedders have "
+            f"one, and hf: those of CLIP and SigLIP. Type: mekiki embed --embedder {WITH_WORDS}, then this again"
         )
 
 

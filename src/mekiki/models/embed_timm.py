@@ -54,7 +54,7 @@ def _from_file(opening: EmbedderOpening, name: str) -> nn.Module:
     try:
         file = read_weights(opening.weights)
     except UnreadableError as error:
-        raise BackendError(f"no weights can be read from {error}") from error
+        raise BackendError(f"no weights can be read from {error}. Say where they are: --weights FILE") from error
     network = import_timm().create_model(name, pretrained=False)
     head = head_names(network)
     body = {one: tensor for one, tensor in file.tensors.items() if one not in head}

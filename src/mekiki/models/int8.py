@@ -55,7 +55,15 @@ def write_int8(tower: Tower, pixels: Pictures, path: Path) -> str:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     openvino.save_model(graph, path, compress_to_fp16=False)
-    return hashlib.sha256(path.with_suffix(".bin").read_bytes()).hexdigest()[:16]
+    return graph_ids(path)[0]
+
+
+def graph_ids(path: Path) -> tuple[str, str]:
+    """Return 16 hex digits of SHA-256 of a graph's weights and ranges, and of its ``.xml``; empty where one is gone."""
+    files = (path.with_suffix(".bin"), path)
+    contents = [one.read_bytes() if one.exists() else None for one in files]
+    weights, text = ("" if one is None else hashlib.sha256(one).hexdigest()[:16] for one in contents)
+    return weights, text
 
 
 def _how(nncf: Any, is_transformer: bool) -> Any:

@@ -8,11 +8,10 @@ more pictures, compute with the same graph.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,82 +20,21 @@ from numpy.typing import NDArray
 
 from mekiki.errors import DataError
 from mekiki.models.embed_opening import Precision
-from mekiki.models.int8 import write_int8
+from mekiki.models.int8 import graph_ids, write_int8
+from mekiki.models.precision_check import MIN_COSINE, Check, read_check
+from mekiki.models.precision_sample import N_CHECKED, Sample
 from mekiki.models.runners import Pictures, Runner, check_precision, open_runner, precisions
 
 if TYPE_CHECKING:
     from mekiki.models.embed_source import Tower
 
-MIN_COSINE = 0.999
-"""Mean over the pictures that a precision is checked on; below it is refused."""
-
-N_CALIBRATION, N_CHECKED, N_FEWEST = 200, 100, 20
+N_CALIBRATION, N_FEWEST = 200, 20
+KEPT = "as the vectors that are there; another --precision embeds all pictures again"
 AUTO_FROM = {"int8": 2_000, "bf16": 300}
 """Pictures from which ``auto`` takes a precision: with fewer, making and checking it takes longer than it saves."""
 
 CHECK, GRAPH = "check.json", "graph.xml"
 _BATCH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Pictures of the user's.
-
-    Attributes:
-        ids: Whose they are.
-        pixels: ``(N, H, W, 3)`` uint8 as the embedder sees them.
-    """
-
-    ids: Sequence[str]
-    pixels: Pictures
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def fingerprint(self) -> str:
-        """Return 16 hex digits that stand for whose pictures these are."""
-        return hashlib.sha256("\n".join(self.ids).encode()).hexdigest()[:16]
-
-    def halves(self) -> tuple[Sample, Sample]:
-        """Return what to calibrate on, and what to check on: other pictures, at most `N_CHECKED` and half."""
-        cut = len(self) - min(N_CHECKED, len(self) // 2)
-        return Sample(self.ids[:cut], self.pixels[:cut]), Sample(self.ids[cut:], self.pixels[cut:])
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """How near vectors in a precision are to those in fp32.
-
-    Attributes:
-        precision: What was checked.
-        runtime: On which it was.
-        mean_cosine: Over the checked pictures.
-        lowest_cosine: Of the one that changed most.
-        n_checked: How many there were; none of them was calibrated on.
-        n_calibrated: How many were.
-        sample: Stands for all of them.
-        graph_id: 16 hex digits of SHA-256 of the 8-bit graph; empty without one.
-    """
-
-    precision: Precision
-    runtime: str
-    mean_cosine: float
-    lowest_cosine: float
-    n_checked: int
-    n_calibrated: int
-    sample: str
-    graph_id: str = ""
-
-    @property
-    def is_passed(self) -> bool:
-        """Whether vectors in it may stand for those in fp32."""
-        return self.mean_cosine >= MIN_COSINE
-
-    def __str__(self) -> str:
-        return (
-            f"{self.precision} vectors of {self.n_checked} of your pictures have a mean cosine of "
-            f"{self.mean_cosine:.5f} to those in fp32, the lowest {self.lowest_cosine:.5f}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +77,25 @@ class Precisions:
         self._say = say
         self._read: Sample | None = None
         self._exact: NDArray[np.float32] | None = None
+        self._told: list[str] = []
 
-    def settle(self, wanted: Precision, n_pictures: int, *, may_check: bool = True) -> Settled | None:
+    def settle(
+        self, wanted: Precision, n_pictures: int, *, may_check: bool = True, earlier: str | None = None
+    ) -> Settled | None:
         """Return what a wanted precision comes to.
 
         Args:
             wanted: One precision, or ``auto`` for the fastest that passes and is worth making.
             n_pictures: How many there are to embed.
             may_check: Whether to make and check what has not been yet; if not, None stands for not known yet.
+            earlier: Of the vectors that are there; ``auto`` goes on in it, so that no picture is embedded again.
 
         Raises:
             UsageError: If the runtime does not compute in it.
             DataError: If there are too few pictures to check it on, or their vectors change too much.
         """
         if wanted == "auto":
-            return self._fastest(n_pictures, may_check)
+            return self._fastest(n_pictures, may_check, earlier)
         check_precision(self._runtime, self._device, wanted)
         if wanted == "fp32":
             return Settled("fp32", "fp32: exact")
@@ -171,11 +113,14 @@ class Precisions:
             raise DataError(f"{check}, and {MIN_COSINE} is the least. Type: --precision auto")
         return self._taken(check)
 
-    def _fastest(self, n_pictures: int, may_check: bool) -> Settled | None:
+    def _fastest(self, n_pictures: int, may_check: bool, earlier: str | None) -> Settled | None:
         reasons = []
-        for precision in self._all()[:-1]:
+        order = sorted(self._all(), key=lambda one: one != earlier)
+        if earlier == "fp32":
+            return Settled("fp32", f"fp32: exact, {KEPT}")
+        for precision in order[:-1]:
             check = self._kept(precision)
-            if check is None and n_pictures < AUTO_FROM[precision]:
+            if check is None and n_pictures < AUTO_FROM[precision] and precision != earlier:
                 reasons.append(f"{precision} is worth its check from {AUTO_FROM[precision]:,} pictures on")
                 continue
             if check is None and not may_check:
@@ -185,7 +130,7 @@ class Precisions:
                 continue
             check = check or self._check(precision)
             if check.is_passed:
-                return self._taken(check, reasons)
+                return self._taken(check, [KEPT] if precision == earlier else reasons)
             reasons.append(f"{check}, below {MIN_COSINE}")
         only = f"all that {self._runtime} computes in on this machine's {self._device}"
         return Settled("fp32", f"fp32: {'; '.join(reasons) or only}")
@@ -202,38 +147,46 @@ class Precisions:
         return self._folder / f"{self._tower.space.embedder_id}-{precision}"
 
     def _kept(self, precision: Precision) -> Check | None:
-        """Return an earlier check on this runtime, passed or not."""
-        path = self._place(precision) / CHECK
-        try:
-            check = Check(**json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        """Return an earlier check that still holds, passed or not: same runtime, same version of it, same graph."""
+        check = self._noted(precision)
+        if check is None or (check.runtime, check.version) != (self._runtime, _version(self._runtime)):
             return None
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{path} is none that mekiki wrote ({error}): delete its folder") from error
-        has_graph = not check.graph_id or path.with_name(GRAPH).exists()
-        return check if check.runtime == self._runtime and has_graph else None
+        return check if self._is_whole(check) else None
+
+    def _noted(self, precision: Precision) -> Check | None:
+        check = read_check(self._place(precision) / CHECK)
+        return check if check is not None and check.precision == precision else None
+
+    def _is_whole(self, check: Check) -> bool:
+        """Return whether a graph is still, to the byte, what was checked."""
+        graph = self._place(check.precision) / GRAPH
+        return not check.graph_id or graph_ids(graph) == (check.graph_id, check.graph_text)
 
     def _taken(self, check: Check, reasons: Sequence[str] = ()) -> Settled:
         graph = self._place(check.precision) / GRAPH if check.graph_id else None
-        return Settled(check.precision, "; ".join([str(check), *reasons]), check, graph)
+        return Settled(check.precision, "; ".join([str(check), *reasons, *self._told]), check, graph)
 
     def _check(self, precision: Precision) -> Check:
-        """Make what the precision needs, measure it, and keep both, whether it passes or not."""
+        """Make what the precision needs, measure it, and keep both, whether it passes or not.
+
+        A graph is taken as it is if it is whole and was calibrated on the same pictures, as when a newer version of
+        the runtime is to be checked with it.
+        """
         calibration, checked = self._pictures().halves()
-        made = (
-            f"making an {precision} graph with {len(calibration)} of your pictures, then "
-            if precision == "int8"
-            else ""
-        )
-        self._say(f"{made}measuring {precision} against fp32 on {len(checked)} of your pictures")
-        place = self._place(precision)
+        noted, place = self._noted(precision), self._place(precision)
+        if (place / CHECK).exists() and (noted is None or not self._is_whole(noted)):
+            self._told.append(f"what is in {place} was no longer what was checked, and was made anew")
         part = place.with_name(f"{place.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        graph_id, graph = "", None
-        if precision == "int8":
-            graph = part / GRAPH
-            graph_id = write_int8(self._tower, calibration.pixels, graph)
+        graph = part / GRAPH if precision == "int8" else None
+        if graph is not None and noted is not None and self._is_whole(noted) and noted.sample == self._fingerprint():
+            shutil.copytree(place, part, dirs_exist_ok=True)
+        elif graph is not None:
+            self._say(f"making an {precision} graph with {len(calibration)} of your pictures")
+            write_int8(self._tower, calibration.pixels, graph)
+        self._say(f"measuring {precision} against fp32 on {len(checked)} of your pictures")
+        graph_id, graph_text = ("", "") if graph is None else graph_ids(graph)
         cosines = cosines_between(self._vectors(precision, checked, graph), self._exact_vectors(checked))
         check = Check(
             precision=precision,
@@ -242,13 +195,18 @@ class Precisions:
             lowest_cosine=round(float(cosines.min()), 6),
             n_checked=len(checked),
             n_calibrated=len(calibration) if graph else 0,
-            sample=self._pictures().fingerprint(),
+            sample=self._fingerprint(),
             graph_id=graph_id,
+            graph_text=graph_text,
+            version=_version(self._runtime),
         )
-        (part / CHECK).write_text(json.dumps(asdict(check), indent=2), encoding="utf-8")
+        (part / CHECK).write_text(check.to_json(), encoding="utf-8")
         shutil.rmtree(place, ignore_errors=True)
         part.rename(place)
         return check
+
+    def _fingerprint(self) -> str:
+        return self._pictures().fingerprint()
 
     def _exact_vectors(self, checked: Sample) -> NDArray[np.float32]:
         if self._exact is None:
@@ -257,6 +215,14 @@ class Precisions:
 
     def _vectors(self, precision: Precision, sample: Sample, graph: Path | None) -> NDArray[np.float32]:
         return run_all(open_runner(self._tower, self._runtime, self._device, precision, graph), sample.pixels)
+
+
+def _version(runtime: str) -> str:
+    """Return the version of a runtime's package; empty if it is not installed."""
+    try:
+        return version({"onnx": "onnxruntime"}.get(runtime, runtime))
+    except PackageNotFoundError:
+        return ""
 
 
 def run_all(runner: Runner, pixels: Pictures) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.models.vocabulary import Vocabulary
+from mekiki.neighbours.tables import to_unit_length
 
 Decide = Literal["best", "each"]
 
@@ -80,7 +81,7 @@ def zero_shot_scores(
     Returns:
         ``(N, C)`` float32 in [0, 1].
     """
-    cosines = unit_length(vectors) @ words.T
+    cosines = to_unit_length(vectors) @ words.T
     logits = (scale * cosines).astype(np.float64)
     if decide == "each":
         shares = 1 / (1 + np.exp(-(logits[:, :-1] - logits[:, -1:])))
@@ -102,13 +103,6 @@ def zero_shot_labels(scores: NDArray[np.float32], decide: Decide, min_confidence
     return is_over
 
 
-def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return ``(N, D)`` vectors divided by their lengths; zeros stay zeros."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return scaled
-
-
 def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    mean: NDArray[np.float32] = unit_length(unit_length(vectors).mean(axis=0, keepdims=True))[0]
+    mean: NDArray[np.float32] = to_unit_length(to_unit_length(vectors).mean(axis=0, keepdims=True))[0]
     return mean

@@ -6,6 +6,7 @@ row numbers; an array is one.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mekiki.errors import DataError
 
 Vectors = NDArray[np.float32]
 """``(N, D)``."""
@@ -56,6 +59,7 @@ class FileVectors:
         rows: NDArray[np.int32],
         n_dims: int,
     ) -> None:
+        self._paths = paths
         self._maps = [open_file(path) for path in paths]
         self._files, self._rows = files, rows
         self.shape = (len(rows), n_dims)
@@ -74,12 +78,20 @@ class FileVectors:
         """Return what stands for where all the vectors are."""
         return self._files.tobytes() + self._rows.tobytes()
 
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that stand for all the numbers, wherever they are."""
+        digest = hashlib.sha256()
+        for start in range(0, self.shape[0], BLOCK_ROWS):
+            digest.update(self[start : start + BLOCK_ROWS].tobytes())
+        return digest.hexdigest()[:16]
+
     def _read(self, number: int, places: NDArray[np.int32]) -> Vectors:
         """Return a copy of rows of one file; neighbours there are read in one go."""
         mapped = self._maps[number]
         is_run = len(places) > 0 and bool((np.diff(places) == 1).all())
         vectors: Vectors = np.array(mapped[places[0] : places[-1] + 1] if is_run else mapped[places])
         _forget_pages(mapped)
+        check_finite(vectors, self._paths[number])
         return vectors
 
 
@@ -113,6 +125,21 @@ def to_unit_length(vectors: Vectors) -> Vectors:
         lengths = np.linalg.norm(wide, axis=1, keepdims=True)
         scaled[odd] = wide / np.where(lengths > 0, lengths, 1)
     return scaled
+
+
+def check_finite(vectors: Vectors, path: Path) -> None:
+    """Refuse vectors of a file that are not what was written.
+
+    Raises:
+        DataError: If a number is infinite or none.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_sure = np.isfinite(np.dot(vectors.ravel(), vectors.ravel()))  # far cheaper than to look at each
+    if not is_sure and not np.isfinite(vectors).all():
+        raise DataError(
+            f"the vectors in {path} hold numbers that are infinite or no numbers: delete their run with mekiki forget "
+            f"{path.parent.name}"
+        )
 
 
 def _forget_pages(mapped: Vectors) -> None:

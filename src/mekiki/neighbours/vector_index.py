@@ -15,15 +15,15 @@ Reference: Sivic and Zisserman, 2003 (inverted files); Douze et al., 2024, https
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mekiki.errors import MissingExtraError
+from mekiki.errors import MissingExtraError, UnreadableError
 from mekiki.neighbours.exact import Neighbours, best_columns, nearest_rows, row_products
 from mekiki.neighbours.tables import BLOCK_ROWS, UnitVectors, VectorTable
 
@@ -47,6 +47,16 @@ def import_faiss() -> Any:
     except ImportError as error:
         raise MissingExtraError("faiss-cpu", "search") from error
     return faiss
+
+
+class _Facts(BaseModel):
+    """What ``PATH.json`` says of an index."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    n_cells_seen: int = Field(ge=1)
+    recall: float = Field(ge=0, le=1)
+    n_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +109,44 @@ class VectorIndex:
     def save(self, path: Path) -> None:
         """Write ``PATH`` and, last, ``PATH.json``; each appears when it is complete."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        facts = {"n_cells_seen": self.n_cells_seen, "recall": self.recall}
         part = path.with_name(f"{path.name}.part")
         import_faiss().write_index(self.cells, str(part))
+        facts = _Facts(n_cells_seen=self.n_cells_seen, recall=self.recall, n_bytes=part.stat().st_size)
         part.replace(path)
         part = _facts_path(path).with_suffix(".part")
-        part.write_text(json.dumps(facts), encoding="utf-8")
+        part.write_text(facts.model_dump_json(), encoding="utf-8")
         part.replace(_facts_path(path))
 
 
-def load_index(path: Path) -> VectorIndex | None:
+def load_index(path: Path, shape: tuple[int, ...]) -> VectorIndex | None:
     """Return the index that `VectorIndex.save` wrote; None if it is not there. Its codes are read as they are needed.
+
+    Args:
+        path: Where.
+        shape: ``(N, D)`` of the vectors that it is of.
 
     Raises:
         MissingExtraError: If faiss is not installed.
+        UnreadableError: If it is not what was written, or of other vectors: build it again.
     """
-    if not path.exists() or not _facts_path(path).exists():
+    facts_path = _facts_path(path)
+    if not path.exists() or not facts_path.exists():
         return None
     faiss = import_faiss()
-    facts = json.loads(_facts_path(path).read_bytes())
-    return VectorIndex(
-        faiss.read_index(str(path), faiss.IO_FLAG_MMAP), int(facts["n_cells_seen"]), float(facts["recall"])
-    )
+    try:
+        if not path.is_file() or not facts_path.is_file():
+            raise UnreadableError(path, "no file")
+        facts = _Facts.model_validate_json(facts_path.read_bytes())
+        if path.stat().st_size != facts.n_bytes:
+            raise UnreadableError(path, f"{path.stat().st_size} bytes, and {facts.n_bytes} were written")
+        cells = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+    except (ValidationError, OSError, RuntimeError, MemoryError) as error:
+        raise UnreadableError(path, f"not what was written ({type(error).__name__})") from error
+    if not isinstance(cells, faiss.IndexIVFScalarQuantizer) or (cells.ntotal, cells.d) != shape:
+        raise UnreadableError(path, f"an index of something else than {shape} vectors")
+    if facts.n_cells_seen > cells.nlist:
+        raise UnreadableError(path, f"{facts.n_cells_seen} of its {cells.nlist} cells are to be seen")
+    return VectorIndex(cells, facts.n_cells_seen, facts.recall)
 
 
 def build_index(vectors: VectorTable, *, seed: int = 0, wanted_recall: float = WANTED_RECALL) -> VectorIndex:
@@ -183,7 +209,7 @@ def _recall(found: NDArray[np.int64], true_rows: NDArray[np.int64], own: NDArray
 def _rank(
     query: NDArray[np.float32], candidates: NDArray[np.int64], unit: UnitVectors, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    rows = np.sort(candidates[candidates >= 0])
+    rows = np.sort(candidates[(candidates >= 0) & (candidates < unit.shape[0])])
     products = row_products(unit[rows], query)[None]
     return best_columns(rows[None], products, k) if len(rows) else (rows[None], products)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mekiki.reports.blocks import Column, Figure, Table
 from mekiki.reports.canvas import INK, LINE, MUTED, SERIES, SMALL_PX, WIDTH_PX, Canvas, figure_labels
+from mekiki.reports.figures_lines import HISTORY
 from mekiki.reports.panels import Box, Curve, Panel, draw_panel
 from mekiki.reports.text import shorten
 from mekiki.reports.values import MISSING, Value, format_number
@@ -27,13 +28,21 @@ BEST, GOOD = SERIES[5], SERIES[0]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial: its number, how it ended (``complete``, ``pruned``, ``failed``), what it reached, its settings."""
+    """One trial: its number from 0, how it ended (``complete``, ``pruned``, ``failed``), what it reached, its settings.
+
+    What is shown counts from 1.
+    """
 
     number: int
     state: str
     value: float | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = math.nan
+
+    @property
+    def place(self) -> int:
+        """Its number as people count."""
+        return self.number + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,11 @@ class Search:
             raise ValueError("a search needs at least one trial")
 
     @property
+    def sought(self) -> str:
+        """The objective as a page calls it."""
+        return HISTORY.get(self.objective, self.objective.replace("_", " "))
+
+    @property
     def complete(self) -> list[Trial]:
         """Trials that ended with a finite value, the best first, of equal ones the earliest."""
         ended = [one for one in self.trials if one.state == "complete" and _is_number(one.value)]
@@ -68,13 +82,14 @@ def history_figure(search: Search, caption: str) -> Figure:
     choose = max if search.is_maximised else min
     for one in ended:
         best.append(choose([float(one.value or 0.0), *best[-1:]]))
-    # It stays as it is until a trial ends better.
-    steps = [
-        (one.number, value) for one, *both in zip(ended, [*best[:1], *best[:-1]], best, strict=True) for value in both
-    ]
     dots = [_dots(pruned, MUTED), _dots(ended, GOOD)]
-    first, last = min(one.number for one in search.trials), max(one.number for one in search.trials)
-    name = search.objective.replace("_", " ")
+    first, last = min(one.place for one in search.trials), max(one.place for one in search.trials)
+    # It stays as it is until a trial ends better, and where none does, to the end.
+    steps = [
+        (one.place, value) for one, *both in zip(ended, [*best[:1], *best[:-1]], best, strict=True) for value in both
+    ]
+    steps += [(last, value) for value in best[-1:]]
+    name = search.sought
     canvas = Canvas(HEIGHT_PX, [name, "0123456789.,-e trial"])
     panel = Panel(
         name,
@@ -83,7 +98,7 @@ def history_figure(search: Search, caption: str) -> Figure:
     )
     draw_panel(canvas, panel, Box(0, 0, WIDTH_PX, HEIGHT_PX))
     top = search.complete[0] if ended else None
-    told = "none ended" if top is None else f"trial {top.number} reached {format_number(float(top.value or 0.0))}"
+    told = "none ended" if top is None else f"trial {top.place} reached {format_number(float(top.value or 0.0))}"
     alt = f"What {len(search.trials)} trials reached, {len(pruned)} of them stopped early. The best: {told}."
     return Figure(canvas.finish(), alt, caption, _trial_table(search, caption))
 
@@ -104,7 +119,7 @@ def parallel_figure(search: Search, caption: str) -> Figure | None:
         return None
     values = [float(one.value or 0.0) for one in ended]
     axes = [_Axis(name, [one.parameters.get(name) for one in ended]) for name in names]
-    axes.append(_Axis(search.objective, values))
+    axes.append(_Axis(search.sought, values))
     labels = figure_labels([shorten(axis.name.replace("_", " "), MAX_NAME) for axis in axes])
     tick_texts = [text for axis in axes for _, text in axis.ticks]
     canvas = Canvas(HEIGHT_PX + 30, [*labels, *tick_texts])
@@ -127,7 +142,7 @@ def parallel_figure(search: Search, caption: str) -> Figure | None:
             height = bottom + 12 if place == 0 else bottom - (bottom - top) * place - 6
             canvas.text(min(max(x, half), WIDTH_PX - half), height, shown, "center", MUTED, SMALL_PX)
     best = ", ".join(f"{name} {_told(ended[0].parameters.get(name))}" for name in names)
-    alt = f"Settings of {len(ended)} trials, one line each. The best, trial {ended[0].number}: {best}."
+    alt = f"Settings of {len(ended)} trials, one line each. The best, trial {ended[0].place}: {best}."
     return Figure(canvas.finish(), alt, caption)
 
 
@@ -157,7 +172,7 @@ class _Axis:
 
 def _dots(trials: Sequence[Trial], color: str) -> Curve:
     """Return a curve of single points: each stands between two gaps."""
-    xs = [x for one in trials for x in (float(one.number), math.nan)]
+    xs = [x for one in trials for x in (float(one.place), math.nan)]
     ys = [y for one in trials for y in (float(one.value or 0.0), math.nan)]
     return Curve(xs, ys, color)
 
@@ -167,7 +182,7 @@ def _trial_table(search: Search, caption: str) -> Table:
     columns = (
         Column("trial", "count"),
         Column("ended"),
-        Column(search.objective.replace("_", " "), "number"),
+        Column(search.sought, "number"),
         *(Column(name.replace("_", " ")) for name in names),
         Column("seconds", "number"),
     )
@@ -175,7 +190,7 @@ def _trial_table(search: Search, caption: str) -> Table:
     others = sorted((one for one in search.trials if one not in ranked), key=lambda one: one.number)
     rows: tuple[tuple[Value, ...], ...] = tuple(
         (
-            one.number,
+            one.place,
             one.state,
             one.value,
             *(_told(one.parameters[name]) if name in one.parameters else None for name in names),

@@ -20,12 +20,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 from fontTools import subset
 from fontTools.ttLib import TTFont
-from matplotlib import font_manager
-from matplotlib.ft2font import FT2Font
+
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
 
 PAGE_FAMILY = "mekiki-page"
 LATIN_FAMILY = "DejaVu Sans"
@@ -154,12 +155,16 @@ def subset_font(font: FontFile, characters: Iterable[str]) -> bytes:
 
 @lru_cache(maxsize=1)
 def _latin_font() -> FontFile:
+    import matplotlib
+
     return FontFile(LATIN_FAMILY, Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 @lru_cache(maxsize=1)
 def _other_fonts() -> tuple[FontFile, ...]:
     """The bundled font, then this system's upright regular ones by name."""
+    from matplotlib import font_manager
+
     bundled = find_bundled_font()
     entries = sorted(
         (entry.name, entry.fname, getattr(entry, "index", 0))
@@ -176,10 +181,14 @@ def _other_fonts() -> tuple[FontFile, ...]:
 
 @lru_cache(maxsize=1)
 def _register(font: FontFile) -> None:
+    from matplotlib import font_manager
+
     font_manager.fontManager.addfont(font.path)
 
 
 def _open_face(font: FontFile) -> FT2Font:
+    from matplotlib.ft2font import FT2Font
+
     return FT2Font(str(font.path), face_index=font.face_index) if font.face_index else FT2Font(str(font.path))
 
 

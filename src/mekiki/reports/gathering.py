@@ -20,7 +20,7 @@ from mekiki.dataset.formats.base import OutItem
 from mekiki.errors import UnreadableError
 from mekiki.media.images import read_image
 from mekiki.records import UNKNOWN
-from mekiki.reports.pictures import Badge, Picture, make_thumbnail
+from mekiki.reports.pictures import Badge, Look, Picture, make_thumbnail
 from mekiki.reports.sections.counts import Counts
 from mekiki.reports.sections.duplicates import MAX_FILES, MIRRORED, DuplicateGroup
 from mekiki.reports.sections.runs import RunFacts
@@ -63,7 +63,7 @@ def count_items(catalog: Catalog, going: Outgoing) -> Counts:
     )
 
 
-def choose_samples(going: Outgoing, seed: int) -> tuple[dict[str, list[Picture]], dict[str, int]]:
+def choose_samples(going: Outgoing, seed: int, look: Look = "shown") -> tuple[dict[str, list[Picture]], dict[str, int]]:
     """Return class to a few of its pictures, drawn at random, and class to how many it has.
 
     Without any class, one heading holds pictures of all kinds.
@@ -76,12 +76,13 @@ def choose_samples(going: Outgoing, seed: int) -> tuple[dict[str, list[Picture]]
     draw = random.Random(seed)
     chosen = {name: draw.sample(found, min(PER_CLASS, len(found))) for name, found in of_class.items()}
     shown = {
-        name: [show(item.path, _labels(item), caption_of(item)) for item in found] for name, found in chosen.items()
+        name: [show(item.path, caption_of(item), look, labels=_labels(item)) for item in found]
+        for name, found in chosen.items()
     }
     return shown, {name: len(found) for name, found in of_class.items()}
 
 
-def find_identical(catalog: Catalog, going: Outgoing, max_shown: int) -> list[DuplicateGroup]:
+def find_identical(catalog: Catalog, going: Outgoing, max_shown: int, look: Look = "shown") -> list[DuplicateGroup]:
     """Return groups of files with the same bytes, the largest first; only the first have a picture."""
     by_id = {item.item_id: item.path for item in going.items}
     for item in going.items:
@@ -90,12 +91,14 @@ def find_identical(catalog: Catalog, going: Outgoing, max_shown: int) -> list[Du
     for item_id, paths in sorted(repeated_files(catalog), key=lambda pair: -len(pair[1])):
         names = [shorten(path) for path in paths]
         is_shown = len(groups) < max_shown and item_id in by_id
-        first = show(by_id[item_id], (), names[0]) if is_shown else Picture(None, names[0])
+        first = show(by_id[item_id], names[0], look) if is_shown else Picture(None, names[0])
         groups.append(DuplicateGroup("exact", (first, *(Picture(None, name) for name in names[1:]))))
     return groups
 
 
-def find_near(catalog: Catalog, going: Outgoing, max_shown: int) -> tuple[list[DuplicateGroup], int]:
+def find_near(
+    catalog: Catalog, going: Outgoing, max_shown: int, look: Look = "shown"
+) -> tuple[list[DuplicateGroup], int]:
     """Return groups of near-duplicates from different files, the largest first; only the first have pictures.
 
     Of each file one picture stands for all that are in the group.
@@ -118,7 +121,7 @@ def find_near(catalog: Catalog, going: Outgoing, max_shown: int) -> tuple[list[D
     for number, items in enumerate(across):
         n_shown = MAX_FILES if number < max_shown else 0
         pictures = [
-            show(item.path, (), caption_of(item), (MIRRORED,) if item.item_id in mirrored else ())
+            show(item.path, caption_of(item), look, badges=(MIRRORED,) if item.item_id in mirrored else ())
             for item in items[:n_shown]
         ]
         groups.append(
@@ -137,15 +140,22 @@ def read_certificates(catalog: Catalog) -> dict[str, dict[str, Any]]:
     return found
 
 
-def show_nearest(certificate: Mapping[str, Any]) -> tuple[Picture, ...]:
+def show_nearest(certificate: Mapping[str, Any], look: Look = "shown") -> tuple[Picture, ...]:
     """Return the two most alike pictures of different parts, as a certificate names them; none if it names none."""
     nearest = certificate.get("nearest")
     if not nearest:
         return ()
     return tuple(
-        show(Path(nearest[which]), (), f"{part}: {Path(nearest[which]).name}")
+        show(Path(nearest[which]), f"{part}: {Path(nearest[which]).name}", look)
         for which, part in zip(("first", "second"), nearest["parts"], strict=True)
     )
+
+
+def without_folders(certificate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a certificate as a page shows it: its two nearest pictures named as captions name them."""
+    nearest = certificate.get("nearest")
+    short = nearest and {**nearest, **{which: shorten(Path(nearest[which])) for which in ("first", "second")}}
+    return {**certificate, "nearest": short}
 
 
 def describe_runs(catalog: Catalog) -> list[RunFacts]:
@@ -158,13 +168,18 @@ def list_versions() -> dict[str, str]:
     return {"mekiki": mekiki_version(), **{name: version(name) for name in VERSIONS}}
 
 
-def show(path: Path, labels: Sequence[str], caption: str, badges: tuple[Badge, ...] = ()) -> Picture:
-    """Return a small picture of a file, or its name alone if it cannot be read any more."""
+def show(
+    path: Path, caption: str, look: Look, *, labels: Sequence[str] = (), badges: tuple[Badge, ...] = ()
+) -> Picture:
+    """Return a small picture of a file, or its name alone if it cannot be read any more or is not to be shown."""
+    if look == "none":
+        return Picture(None, caption, labels=tuple(labels), badges=badges, is_hidden=True)
     try:
         pixels = read_image(path, at_least_px=2 * THUMBNAIL_PX, allow_truncated=True)
     except UnreadableError:
         return Picture(None, caption, labels=tuple(labels), badges=badges)
-    return Picture(make_thumbnail(pixels, THUMBNAIL_PX), caption, labels=tuple(labels), badges=badges)
+    thumbnail = make_thumbnail(pixels, THUMBNAIL_PX, is_blurred=look == "blurred")
+    return Picture(thumbnail, caption, labels=tuple(labels), badges=badges)
 
 
 def caption_of(item: OutItem) -> str:

@@ -20,7 +20,7 @@ from mekiki.catalog.runs import Run, failures_of, latest_run, runs_of
 from mekiki.dataset.formats.base import OutItem
 from mekiki.reports.figures_search import Search, Trial
 from mekiki.reports.gathering import caption_of, shorten, show
-from mekiki.reports.pictures import Picture
+from mekiki.reports.pictures import Look, Picture
 from mekiki.reports.sections.annotation import Annotation
 from mekiki.reports.sections.evaluation import find_evaluated
 from mekiki.reports.sections.mistakes import Mistake
@@ -92,7 +92,9 @@ def read_ensembles(catalog: Catalog) -> list[RunFile]:
     return [read_run_file(catalog, run, "ensemble.json") for run in runs]
 
 
-def read_mistakes(catalog: Catalog, items: Sequence[OutItem]) -> tuple[RunFile | None, list[Mistake]]:
+def read_mistakes(
+    catalog: Catalog, items: Sequence[OutItem], look: Look = "shown"
+) -> tuple[RunFile | None, list[Mistake]]:
     """Return the file with the worst mistakes of the latest evaluation, and each of them with its picture.
 
     A picture that cannot be read any more stays as its name.
@@ -106,7 +108,7 @@ def read_mistakes(catalog: Catalog, items: Sequence[OutItem]) -> tuple[RunFile |
     for one in file.content.get("mistakes") or ():
         item = by_id.get(one.get("item_id", ""))
         shown = None if item is None or not item.states else tuple(item.present)
-        picture = _picture(catalog, one, item)
+        picture = _picture(catalog, one, item, look)
         found.append(Mistake(picture, one["class_name"], one["kind"], one["score"], one["threshold"], shown))
     return file, found
 
@@ -193,14 +195,14 @@ def _number(text: Any) -> float:
         return math.nan
 
 
-def _picture(catalog: Catalog, mistake: Mapping[str, Any], item: OutItem | None) -> Picture:
+def _picture(catalog: Catalog, mistake: Mapping[str, Any], item: OutItem | None, look: Look) -> Picture:
     if item is not None:
-        return show(item.path, (), caption_of(item))
+        return show(item.path, caption_of(item), look)
     stored, clip, time_s = mistake.get("path"), mistake.get("parent_path"), mistake.get("time_s")
     caption = shorten(Path(clip or stored or mistake.get("item_id", ""))) + (
         "" if time_s is None else f" at {time_s:.2f} s"
     )
-    return Picture(None, caption) if stored is None else show(catalog.locate(stored), (), caption)
+    return Picture(None, caption) if stored is None else show(catalog.locate(stored), caption, look)
 
 
 def _annotation(catalog: Catalog, run: Run) -> Annotation:

@@ -18,6 +18,7 @@ from mekiki.reports.gathering_models import (
     read_tuned,
 )
 from mekiki.reports.measures import estimate_of
+from mekiki.reports.pictures import Look
 from mekiki.reports.sections.annotation import annotation_section
 from mekiki.reports.sections.classes import classes_section
 from mekiki.reports.sections.evaluation import evaluation_section, find_evaluated, ordered_parts
@@ -49,11 +50,11 @@ def annotation_sections(catalog: Catalog) -> list[Section]:
     return [annotation_section(annotations, None if agreement is None or problem else agreement.content, problem)]
 
 
-def model_pages(catalog: Catalog, items: Sequence[OutItem]) -> ModelPages:
+def model_pages(catalog: Catalog, items: Sequence[OutItem], look: Look = "shown") -> ModelPages:
     """Return what there is to say of models: training, comparison, thresholds, classes, scores, mistakes.
 
     A stage that was never run has no section. ``items`` are the pictures of the workspace, for those that a model got
-    wrong.
+    wrong; ``look`` says how these are shown.
     """
     sections: list[Section] = []
     if trained := read_trained(catalog):
@@ -79,12 +80,12 @@ def model_pages(catalog: Catalog, items: Sequence[OutItem]) -> ModelPages:
         sections.append(classes_section(measured, thresholds, best["name"], part))
         if scores := scores_section(evaluation, best, part):
             sections.append(scores)
-    sections += _mistakes(catalog, items)
+    sections += _mistakes(catalog, items, look)
     return ModelPages(tuple(sections), _facts(best, measured, part))
 
 
-def _mistakes(catalog: Catalog, items: Sequence[OutItem]) -> list[Section]:
-    file, mistakes = read_mistakes(catalog, items)
+def _mistakes(catalog: Catalog, items: Sequence[OutItem], look: Look) -> list[Section]:
+    file, mistakes = read_mistakes(catalog, items, look)
     if file is None:
         return []
     if file.problem:

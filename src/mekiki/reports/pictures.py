@@ -15,6 +15,12 @@ from mekiki.records import Image
 
 BadgeTone = Literal["plain", "accent", "warning", "failed"]
 
+Look = Literal["shown", "blurred", "none"]
+"""How a page shows the user's pictures; ``none`` leaves their names."""
+
+BLURRED_SIDE_PX = 8
+"""What is left of a blurred picture: so few pixels along its long side, drawn smoothly at the size of a sharp one."""
+
 QUALITIES = (78, 66, 54, 42, 30)
 
 _JPEG_URI = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
@@ -54,8 +60,8 @@ class Badge:
 class Picture:
     """A picture with what is known about it.
 
-    ``thumbnail`` is None where the file could not be read any more; ``alt`` is made from labels and caption where
-    it is empty.
+    ``thumbnail`` is None where the file could not be read any more, or, where ``is_hidden``, is not to be shown;
+    ``alt`` is made from labels and caption where it is empty.
     """
 
     thumbnail: Thumbnail | None
@@ -63,6 +69,7 @@ class Picture:
     alt: str = ""
     labels: tuple[str, ...] = ()
     badges: tuple[Badge, ...] = ()
+    is_hidden: bool = False
 
     @property
     def spoken(self) -> str:
@@ -85,13 +92,16 @@ class Gallery:
         return sum(picture.thumbnail.n_bytes for picture in self.pictures if picture.thumbnail)
 
 
-def make_thumbnail(picture: Image | bytes, long_side_px: int = 160, max_bytes: int = 7000) -> Thumbnail:
+def make_thumbnail(
+    picture: Image | bytes, long_side_px: int = 160, max_bytes: int = 7000, *, is_blurred: bool = False
+) -> Thumbnail:
     """Return a picture shrunk and re-encoded, so that nothing of the file but its pixels gets into the page.
 
     Args:
         picture: ``(H, W, 3)`` RGB uint8, not changed; or the bytes of a picture file of any known format.
         long_side_px: Longest side of the result; a smaller picture keeps its size.
         max_bytes: Size to stay under; JPEG quality falls step by step until it does, or until the lowest.
+        is_blurred: Keep `BLURRED_SIDE_PX` of its pixels only, so that what was sharp is not in the page.
 
     Raises:
         ValueError: If the array is not ``(H, W, 3)`` uint8 or has no pixels, or ``long_side_px`` is below 1.
@@ -100,6 +110,9 @@ def make_thumbnail(picture: Image | bytes, long_side_px: int = 160, max_bytes: i
     if isinstance(picture, bytes):
         picture = decode_image(picture, "thumbnail", at_least_px=max(1, 2 * long_side_px)).pixels
     small = PillowImage.fromarray(shrink_image(picture, long_side_px))
+    if is_blurred:
+        left = shrink_image(picture, min(long_side_px, BLURRED_SIDE_PX))
+        small = PillowImage.fromarray(left).resize(small.size, PillowImage.Resampling.BICUBIC)
     for quality in QUALITIES:
         stream = io.BytesIO()
         # Halved colour resolution, unlike `encode_jpeg`: nobody sees it at this size and it saves a quarter.

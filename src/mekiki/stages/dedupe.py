@@ -144,6 +144,8 @@ def _by_vectors(catalog: Catalog, settings: DedupeSettings, engine: Engine) -> R
         "vectors": run.run_id,
         "with_vectors": hash_rows([tuple(item_ids)]),
     }
+    if not run.space.embedder_id:  # imported: the same pictures may get others
+        reads["vector_rows"] = table.fingerprint()
     return engine.once(catalog, "dedupe", settings, reads, compute)
 
 

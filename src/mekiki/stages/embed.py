@@ -9,20 +9,21 @@ from typing import Any
 
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.items import ItemSelection, select_pictures
-from mekiki.catalog.model_files import locate_model
-from mekiki.engine.embedding import EmbedWork, read_sample, spread
+from mekiki.catalog.runs import make_latest
+from mekiki.catalog.vector_wiping import EMBEDDERS_FOLDER
+from mekiki.catalog.vectors import vector_runs
+from mekiki.engine.embedding import EmbedWork, located, read_sample, spread
 from mekiki.engine.importing_vectors import import_vectors, wants_import
 from mekiki.engine.run import Engine
 from mekiki.media.preprocessing import Interpolation
 from mekiki.models.embed import has_network, open_space, open_tower, resolve_embedder
 from mekiki.models.embed_opening import EmbedderOpening, Output, Precision, ResizeMode, RuntimeName
-from mekiki.models.precision import Precisions, Sample, Settled
+from mekiki.models.precision import Precisions, Settled
+from mekiki.models.precision_sample import Sample
 from mekiki.models.runners import place, preprocessing_of
 from mekiki.records import RunSummary
 from mekiki.settings import Input, PerItemSettings, SpeedOnly
-
-FOLDER = Path("models") / "embedders"
-"""Inside the workspace: graphs in fewer bits, and what was measured of them."""
+from mekiki.training.embedder_names import lasting_name
 
 UNSETTLED = Settled("auto", "the precision is settled when pictures are embedded")
 
@@ -67,27 +68,28 @@ class EmbedSettings(PerItemSettings):
 def embed(catalog: Catalog, settings: EmbedSettings, engine: Engine) -> RunSummary:
     """Embed every picture that has no vector of this embedder yet."""
     if wants_import(catalog, settings.embedder):
-        return import_vectors(catalog, settings, engine, settings.embedder)
+        return import_vectors(catalog, settings, engine, lasting_name(settings.embedder))
     items = select_pictures(catalog, "mekiki embed --embedder vectors")
-    opening, why = resolve_embedder(_located(catalog, settings.to_opening()))
+    given = located(catalog, settings.to_opening())
+    opening, why = resolve_embedder(given)
     with nullcontext() if engine.dry_run else catalog.writing("embed"):
         if has_network(opening):
             work, settled = _with_network(catalog, items, opening, engine)
         else:
             plain = replace(opening, device="cpu", precision="fp32")
             work, settled = EmbedWork(plain, open_space(opening)), Settled("fp32", "")
-        summary = engine.map(catalog, "embed", settings, work, items)
+        summary = engine.map(catalog, "embed", _told(catalog, settings, given), work, items)
     summary.notes += [note for note in (why, settled.why) if note]
     if not engine.dry_run:
+        make_latest(catalog, summary.run_id)
         summary.extra |= _facts(work, settled)
     return summary
 
 
-def _located(catalog: Catalog, opening: EmbedderOpening) -> EmbedderOpening:
-    """Return the opening with the file that a model's name or id in ``torch:MODEL`` stands for."""
-    if opening.kind != "torch" or opening.weights is not None:
-        return opening
-    return replace(opening, weights=locate_model(catalog, opening.what).path)
+def _told(catalog: Catalog, settings: EmbedSettings, given: EmbedderOpening) -> EmbedSettings:
+    """Return the settings as the run keeps them: whoever opens the embedder again may be in another folder."""
+    weights = {"weights": Path(catalog.relative(given.weights))} if given.weights else {}
+    return settings.model_copy(update={"embedder": given.name, **weights})
 
 
 def _with_network(
@@ -103,11 +105,16 @@ def _with_network(
     how = preprocessing_of(tower)
     runtime, device = place(opening.runtime, opening.device, is_graph=opening.kind == "onnx")
     precisions = Precisions(
-        *(tower, runtime, device, catalog.workspace / FOLDER),
+        *(tower, runtime, device, catalog.workspace / EMBEDDERS_FOLDER),
         sample=lambda n_wanted: Sample(*read_sample(spread(items, n_wanted), how)),
         say=engine.progress.say,
     )
-    settled = precisions.settle(opening.precision, len(items), may_check=not engine.dry_run) or UNSETTLED
+    earlier = next(
+        (one.precision for one in vector_runs(catalog) if one.space.embedder_id == tower.space.embedder_id), None
+    )
+    settled = (
+        precisions.settle(opening.precision, len(items), may_check=not engine.dry_run, earlier=earlier) or UNSETTLED
+    )
     known = replace(opening, runtime=runtime, device=device, precision=settled.precision, graph=settled.graph)
     return EmbedWork(known, tower.space, settled.check.graph_id if settled.check else "", tower), settled
 

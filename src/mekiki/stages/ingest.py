@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +11,7 @@ from pydantic import AfterValidator
 from mekiki.catalog.bursts import burst_groups
 from mekiki.catalog.db import Catalog, Transaction
 from mekiki.catalog.found import NAMED, FoundFile, FoundFiles, notes_on_paths
-from mekiki.catalog.found_vectors import FoundVector, FoundVectors
+from mekiki.catalog.found_vectors import FoundVector, FoundVectors, vector_files, with_rows
 from mekiki.catalog.importing import Entry, plan_import, write_import
 from mekiki.catalog.ingested import SaidOfAll
 from mekiki.catalog.items import is_own_file, write_groups
@@ -22,13 +21,12 @@ from mekiki.catalog.vector_rows import drop_gone_rows, drop_stale_failures
 from mekiki.dataset.formats.base import ReadOptions
 from mekiki.dataset.formats.class_lists import is_unknown
 from mekiki.dataset.formats.label_text import clean_name
-from mekiki.dataset.formats.npy import is_vector_name, split_row
 from mekiki.dataset.formats.reading import LabelFiles, PathRules, read_folder_names, read_label_files
 from mekiki.dataset.formats.registry import READERS, detect_format
 from mekiki.dataset.groups import compile_path_pattern
 from mekiki.dataset.ids import content_id
-from mekiki.engine.ingesting import IngestFilesWork
-from mekiki.engine.ingesting_vectors import IngestVectorsWork, sized_for_vectors
+from mekiki.engine.ingesting import IngestFilesWork, joined
+from mekiki.engine.ingesting_vectors import BATCH_VECTORS, IngestVectorsWork
 from mekiki.engine.run import Engine, Outcome
 from mekiki.errors import UsageError, shown_path, unknown_name
 from mekiki.media.finding import MEDIA_SUFFIXES, Findings, find_files
@@ -96,11 +94,11 @@ def ingest(catalog: Catalog, settings: IngestSettings, engine: Engine) -> RunSum
     labels = _read_labels(settings, fetched)
     found = _find(catalog, settings, fetched)
     said = [Entry(str(path), record, video_path) for path, record, video_path in labels.entries()]
-    of_vectors = _vector_files(found.files, said)
+    of_vectors = vector_files(found.files, said)
     vectors = FoundVectors(catalog, of_vectors, is_rehash=settings.rehash, index=settings.index)
     media = {path: folder for path, folder in found.files.items() if path not in of_vectors}
     entries = []
-    for entry, is_vector in _with_rows(said, vectors):
+    for entry, is_vector in with_rows(said, vectors):
         entries.append(entry)
         if not is_vector and not is_own_file(catalog, entry.path):
             media.setdefault(entry.path, NAMED)
@@ -112,11 +110,11 @@ def ingest(catalog: Catalog, settings: IngestSettings, engine: Engine) -> RunSum
         summaries.append(engine.map(catalog, "ingest", settings, work, files, redo=_is_new))
     if of_vectors:  # after the photos, whose vectors they may be
         n_left = settings.limit and max(0, settings.limit - sum(one.n_written + one.n_failed for one in summaries))
-        limited = sized_for_vectors(settings).model_copy(update={"limit": n_left})
+        limited = settings.with_batches_of(BATCH_VECTORS).model_copy(update={"limit": n_left})
         work_on_vectors = IngestVectorsWork(work.said, settings.path_pattern)
         summaries.append(engine.map(catalog, "ingest", limited, work_on_vectors, vectors, redo=_is_new))
     if engine.dry_run:
-        return _joined(summaries, notes, found)
+        return joined(summaries, notes, found.n_ignored)
     with catalog.writing("ingest"):
         with catalog.transaction("ingest") as transaction:
             drop_healed_failures(catalog, transaction, {shown_path(path) for path in found.files}, labels.names)
@@ -129,33 +127,11 @@ def ingest(catalog: Catalog, settings: IngestSettings, engine: Engine) -> RunSum
         notes.append(
             f"the files of {len(left)} items hold something else now: mekiki forget {left[0][:12]} deletes one"
         )
-    return _joined(summaries, notes, found)
+    return joined(summaries, notes, found.n_ignored)
 
 
 def _is_new(file: FoundFile | FoundVector) -> bool:
     return file.known_id is None
-
-
-def _vector_files(found: Mapping[str, str], said: Sequence[Entry]) -> dict[str, str]:
-    """Return the files of vectors among those that were found, and those that label files name."""
-    endings = tuple(VECTOR_SUFFIXES)
-    of_vectors = {path: folder for path, folder in found.items() if path.lower().endswith(endings)}
-    for entry in said:
-        if any(ending in entry.path.lower() for ending in endings):
-            file = split_row(entry.path)[0]
-            if is_vector_name(file.name) and file.exists():
-                of_vectors.setdefault(str(file), NAMED)
-    return of_vectors
-
-
-def _with_rows(said: Sequence[Entry], vectors: FoundVectors) -> Iterator[tuple[Entry, bool]]:
-    """Yield entries, with the row's path where they mean a row, and whether each is of a vector that is there."""
-    for entry in said:
-        file = split_row(entry.path)[0]
-        rows = vectors.find_rows(entry.record) if vectors.is_named and not file.exists() else []
-        yield from ((Entry(row, *entry[1:]), True) for row in rows)
-        if not rows:
-            yield entry, vectors.has(entry.path)
 
 
 def said_of_all(settings: IngestSettings) -> SaidOfAll:
@@ -215,25 +191,6 @@ def _refused(labels: LabelFiles, n_entries: int) -> list[tuple[str, str]]:
     n_problems = sum(len(sheet.problems) for sheet in labels.sheets)
     n_records = sum(len(sheet.records) for sheet in labels.sheets)
     return list(labels.refused()) if n_problems or n_entries < n_records else []
-
-
-def _joined(summaries: list[RunSummary], notes: list[str], found: Findings) -> RunSummary:
-    """Return one summary for all runs of the stage, with the id of the first."""
-    whole = summaries[0]
-    for one in summaries[1:]:
-        whole.n_selected += one.n_selected
-        whole.n_written += one.n_written
-        whole.n_skipped += one.n_skipped
-        whole.n_failed += one.n_failed
-        whole.n_rows += one.n_rows
-        whole.seconds += one.seconds
-        whole.failures += one.failures
-        whole.notes += one.notes
-        n_todo = whole.extra.get("n_todo", 0) + one.extra.get("n_todo", 0)
-        whole.extra = {**whole.extra, **one.extra} | ({"n_todo": n_todo} if "n_todo" in one.extra else {})
-    whole.notes += notes
-    whole.extra["n_ignored"] = found.n_ignored
-    return whole
 
 
 def _read_labels(settings: IngestSettings, fetched: list[str]) -> LabelFiles:

@@ -1,4 +1,4 @@
-"""Stage ``predict``: scores of a trained model. Reads pictures or vectors; writes ``predictions``, or just a file."""
+"""Stage ``predict``: scores of a trained model. Reads pictures or vectors; writes ``predictions``, or a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.items import require_items
 from mekiki.catalog.model_files import locate_model, locate_model_beside
-from mekiki.catalog.runs import failures_of
+from mekiki.catalog.runs import failures_of, make_latest
 from mekiki.catalog.score_pages import iter_scores
 from mekiki.dataset.formats.npy import is_vector_name, split_row
 from mekiki.dataset.formats.predictions_out import Keys
@@ -21,17 +21,19 @@ from mekiki.engine.scoring import FileWork
 from mekiki.errors import InterruptedRunError, UsageError
 from mekiki.intake.given_vectors import GivenVectors, find_vectors
 from mekiki.intake.inputs import GivenFiles
+from mekiki.media.finding import LIST_SUFFIXES, TABLE_SUFFIXES
 from mekiki.media.sampling_settings import SamplingSettings
 from mekiki.models.classify_head import has_heads
 from mekiki.models.decided import ClipScore, Tally, decide_files
 from mekiki.models.head_use import ON_PICTURES, HeadUseSettings
 from mekiki.models.model_settings import ModelSettings
 from mekiki.models.opening import Opening, load_card
-from mekiki.records import RunSummary
+from mekiki.records import VIDEO_SUFFIXES, RunSummary
 from mekiki.settings import Field, Input, PerItemSettings, Positional
 from mekiki.training.card import DEFAULT_THRESHOLD, ModelCard
 
 DEFAULT_OUTPUT = Path("predict.csv")
+OUTPUT_HELP = "with PATHS: .csv or .json to write (default: one picture or vector is shown, else ./predict.csv)"
 
 
 class PredictSettings(SamplingSettings, HeadUseSettings, ModelSettings, PerItemSettings):
@@ -48,7 +50,7 @@ class PredictSettings(SamplingSettings, HeadUseSettings, ModelSettings, PerItemS
         None,
         description="decide at these: a number, JSON as in '{\"fox\": 0.4}', or a file with either or with metrics",
     )
-    output: Path | None = Field(None, description="with PATHS: .csv or .json to write (default: ./predict.csv)")
+    output: Path | None = Field(None, description=OUTPUT_HELP)
     overwrite: bool = Field(False, description="with PATHS: replace the output file if it is there")
     recursive: bool = Field(True, description="with PATHS: look into folders inside folders")
     root: Path | None = Field(None, description="with PATHS: folder that the paths in a label table start from")
@@ -76,6 +78,8 @@ OF_FILES = {"root", "allow_outside", "clip_score", *SamplingSettings.model_field
 ONE_SHOT = {"output", "overwrite", "recursive", "layout", *ON_PICTURES, *OF_FILES}
 """Settings that mean something with PATHS only."""
 
+_OF_MANY = {*TABLE_SUFFIXES, *LIST_SUFFIXES, *VIDEO_SUFFIXES}
+
 
 def predict(catalog: Catalog, settings: PredictSettings, engine: Engine) -> RunSummary:
     """Score the pictures of the workspace that have no scores of this model yet, or the files that are given."""
@@ -96,6 +100,7 @@ def _predict_stored(catalog: Catalog, settings: PredictSettings, engine: Engine)
     summary = engine.map(catalog, "predict", job.sized(settings), job.work, job.items, reads=job.reads)
     if engine.dry_run:
         return summary
+    make_latest(catalog, summary.run_id)
     tally = Tally()
     for _, raw in iter_scores(catalog, summary.run_id, card.class_names):
         tally.add(card.class_names, card.decide(card.finish(raw)))
@@ -127,13 +132,13 @@ def _predict_vectors(
     for name in sorted(OF_FILES & settings.model_fields_set):
         raise UsageError(f"--{name.replace('_', '-')} does nothing with vectors: leave it out")
     settings.refuse(ON_PICTURES, "goes with pictures, and vectors are given")
-    file = answer_file(_output(settings), card, is_input=lambda path: path in vectors)
+    is_single = vectors.n_vectors() == 1
+    file = answer_file(_output(settings, is_single=is_single), card, is_input=lambda path: path in vectors)
     scores = FileScores(opening, card, vectors, settings, engine)
     if engine.dry_run:
         return scores.planned()
     facts, tally = model_facts(card, opening), Tally()
     keys: Keys = "row" if vectors.is_one_file else "vector_path"
-    is_single = vectors.n_vectors() == 1
     file.write(card, facts, tally.passing(scores.predictions()), keys, is_single=is_single)
     summary = scores.summary
     add_answers(summary, file, tally, card, facts, is_single=is_single)
@@ -149,7 +154,8 @@ def _predict_files(
     files = GivenFiles(
         settings.paths, is_recursive=settings.recursive, rules=PathRules(settings.root, settings.allow_outside)
     )
-    file = answer_file(_output(settings), card, is_input=lambda path: path in files)
+    is_single = len(files) == 1
+    file = answer_file(_output(settings, is_single=is_single), card, is_input=lambda path: path in files)
     work = FileWork(opening, card, settings.to_sampling())
     try:
         summary = engine.map(catalog, "predict", settings, work, files)
@@ -157,11 +163,7 @@ def _predict_files(
         raise InterruptedRunError("predict interrupted: nothing is written. The same command starts anew") from error
     if engine.dry_run:
         return summary
-    facts, tally, is_single = (
-        {**model_facts(card, opening), "clip_score": settings.clip_score},
-        Tally(),
-        len(files) == 1,
-    )
+    facts, tally = {**model_facts(card, opening), "clip_score": settings.clip_score}, Tally()
     pages = iter_scores(catalog, summary.run_id, card.class_names)
     said = decide_files(pages, files, card, settings.clip_score, failures_of(catalog, summary.run_id))
     file.write(card, facts, tally.passing(said), "image_path", is_single=is_single)
@@ -180,8 +182,11 @@ def _opening(settings: PredictSettings, path: Path, *, is_trusted: bool) -> Open
     return settings.for_head(settings.to_opening(path, is_trusted=is_trusted), settings.runtime)
 
 
-def _output(settings: PredictSettings) -> WantedFile:
-    written = settings.output or DEFAULT_OUTPUT
+def _output(settings: PredictSettings, *, is_single: bool) -> WantedFile:
+    """Return the file to write: none for one picture or vector that was given as a file, unless a file is asked for."""
+    given = split_row(Path(settings.paths[0]).expanduser())[0]
+    is_shown = is_single and given.is_file() and given.suffix.lower() not in _OF_MANY
+    written = settings.output or (None if is_shown else DEFAULT_OUTPUT)
     return WantedFile(written, settings.layout, settings.overwrite, settings.thresholds)
 
 

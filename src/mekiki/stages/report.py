@@ -22,9 +22,11 @@ from mekiki.reports.gathering import (
     list_versions,
     read_certificates,
     show_nearest,
+    without_folders,
 )
 from mekiki.reports.model_sections import annotation_sections, model_pages
 from mekiki.reports.page import write_page
+from mekiki.reports.pictures import Look
 from mekiki.reports.sections.certificate import certificate_section
 from mekiki.reports.sections.counts import counts_section
 from mekiki.reports.sections.duplicates import MAX_GROUPS, duplicates_section
@@ -41,6 +43,9 @@ class ReportSettings(Settings):
     output: Path | None = Input(None, description="file to write (default: reports/report.html in the workspace)")
     split: str | None = Field(None, description="whose parts to count (default: the latest split)")
     seed: int = Field(42, ge=0, description="which sample pictures are drawn")
+    pictures: Look = Field(
+        "shown", description="your pictures in the page: shown, blurred beyond recognition, or none but their names"
+    )
 
 
 def report(catalog: Catalog, settings: ReportSettings, engine: Engine) -> RunSummary:
@@ -52,17 +57,18 @@ def report(catalog: Catalog, settings: ReportSettings, engine: Engine) -> RunSum
 
     def write(_run_id: str) -> Outcome:
         going = gather(catalog, Wanted(LABELLED_KINDS, split_run_id), "report")
-        samples, totals = choose_samples(going, settings.seed)
-        near, n_inside = find_near(catalog, going, MAX_GROUPS)
+        look = settings.pictures
+        samples, totals = choose_samples(going, settings.seed, look)
+        near, n_inside = find_near(catalog, going, MAX_GROUPS, look)
         certificates = read_certificates(catalog)
-        models = model_pages(catalog, going.items)
+        models = model_pages(catalog, going.items, look)
         failures = [*(one for one in all_failures(catalog) if one.stage != "report"), *going.failures.values()]
         sections: list[Section] = [
             counts_section(count_items(catalog, going)),
             samples_section(samples, totals),
             *annotation_sections(catalog),
-            duplicates_section([*find_identical(catalog, going, MAX_GROUPS), *near], n_inside=n_inside),
-            *(certificate_section(one, show_nearest(one)) for one in certificates.values()),
+            duplicates_section([*find_identical(catalog, going, MAX_GROUPS, look), *near], n_inside=n_inside),
+            *(certificate_section(without_folders(one), show_nearest(one, look)) for one in certificates.values()),
             *models.sections,
             failures_section(failures),
             runs_section(describe_runs(catalog), list_versions()),
@@ -77,7 +83,9 @@ def report(catalog: Catalog, settings: ReportSettings, engine: Engine) -> RunSum
         n_items = len(going.items) + len(going.failures)
         return Outcome(n_items, outputs={"report": catalog.relative(path)}, failures=going.failures)
 
-    runs = ((run.run_id, run.status, run.finished_at) for run in list_runs(catalog) if run.stage != "report")
+    # Which run of a stage counts follows from their order, and not from when a recipe went through them again.
+    ordered = sorted(list_runs(catalog), key=lambda run: (run.stage, run.finished_at or ""))
+    runs = ((run.run_id, run.status) for run in ordered if run.stage != "report")
     failures = ((one.stage, one.path, one.reason) for one in all_failures(catalog) if one.stage != "report")
     reads = {"runs": hash_rows(runs), "failures": hash_rows(failures), "split": split_run_id or "", "path": str(path)}
     return engine.once(catalog, "report", settings, reads, write)

@@ -67,7 +67,7 @@ class TuneSettings(Settings):
     def _check_prevalence(cls, prevalence: dict[str, float]) -> dict[str, float]:
         for name, share in prevalence.items():
             if not 0 < share < 1:
-                raise ValueError(f"the prevalence of {name!r} must lie between 0 and 1, got {share}")
+                raise ValueError(f"the prevalence of {name!r} must lie between 0 and 1")
         return prevalence
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mekiki.dataset.ids import MODEL_ID_LENGTH
-from mekiki.errors import UnreadableError
+from mekiki.errors import UnreadableError, UsageError
 from mekiki.training.backbones import BackboneSpec, make_network
 from mekiki.training.card import CARD_KEY, ModelCard
 from mekiki.training.members import split_members
 from mekiki.training.packages import import_safetensors, import_torch
 from mekiki.training.user_code import check_same_source, is_user_code
-from mekiki.training.weights import load_exactly
+from mekiki.training.vector_space import VectorSpace
+from mekiki.training.weights import differences, load_exactly
 from mekiki.wholefiles import write_whole
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def load_network(card: ModelCard, tensors: Mapping[str, Tensor], *, allow_code: 
 
     Raises:
         ValueError: If the card is that of an ensemble.
-        UnreadableError: If tensors are missing, left over or of another shape.
+        UnreadableError: If tensors are missing, left over or of another shape, or a head's options are none.
         UsageError: If the backbone is unknown, or is code that is not allowed.
         DataError: If the code is no longer what the network was trained with.
     """
@@ -79,12 +80,36 @@ def load_network(card: ModelCard, tensors: Mapping[str, Tensor], *, allow_code: 
         check_same_source(card.arch, card.source_code)
     torch = import_torch()
     spec = BackboneSpec(card.arch, len(card.class_names), card.arch_options)
+    if card.vectors is not None:
+        _check_head(card, card.vectors, tensors)
     with torch.random.fork_rng(devices=[]):  # its random weights are replaced, and nobody else's chance should move
         network = make_network(spec, pretrained=False, weights=None, allow_code=allow_code)
     trouble = load_exactly(network, tensors)
     if trouble:
         raise UnreadableError(f"model {card.name!r}", f"its weights are not those of {card.arch}: {trouble}")
     return network.eval()
+
+
+def _check_head(card: ModelCard, space: VectorSpace, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a head whose card and tensors do not go together before memory is taken for what the card says."""
+    options = card.arch_options
+    spec = BackboneSpec(card.arch, len(card.class_names), options)
+    try:
+        with import_torch().device("meta"):  # shapes without numbers
+            wanted = make_network(spec, pretrained=False, weights=None, allow_code=False).state_dict()
+    except (UsageError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnreadableError(f"model {card.name!r}", f"its card's options are no head's: {why}") from error
+    trouble = differences(wanted, tensors)
+    if trouble:
+        raise UnreadableError(f"model {card.name!r}", f"its weights are not those of {card.arch}: {trouble}")
+    none = (None, None)
+    through = none if space.projection is None else (space.projection.n_dims, space.projection.kind)
+    n_out = options.get("projection_dims")
+    made_through = none if n_out is None else (n_out, options.get("projection_kind", "orthogonal"))
+    made = (options["n_inputs"], options.get("normalise", True), *made_through)
+    if (space.n_dims, space.is_normalised, *through) != made:
+        raise UnreadableError(f"model {card.name!r}", "its card says other things of its vectors than of its layers")
 
 
 def scores_id_of(card: ModelCard, tensors: Mapping[str, Tensor]) -> str:

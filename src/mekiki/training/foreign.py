@@ -18,6 +18,7 @@ from mekiki.training.members import split_members
 from mekiki.training.pretrained import TORCHVISION
 from mekiki.training.projections import OWN_MEAN, OWN_WEIGHT, ProjectionMatrix
 from mekiki.training.user_code import is_user_code, read_source
+from mekiki.training.vector_space import Projection
 from mekiki.training.weights import read_weights
 
 if TYPE_CHECKING:
@@ -107,20 +108,28 @@ def _check_projection(card: ModelCard, tensors: Mapping[str, Tensor], path: Path
     """Check that the projections in a file are those that its cards name.
 
     Raises:
-        UnreadableError: If one is not.
+        UnreadableError: If one is not, or there is none where the card names one, or one where it names none.
     """
     for one, own in split_members(card, tensors):
-        said = None if one.vectors is None else one.vectors.projection
-        if said is None or OWN_WEIGHT not in own:  # a missing one shows when the network is loaded
+        if one.vectors is None:
             continue
-        mean = own[OWN_MEAN].numpy() if OWN_MEAN in own else None
-        found = ProjectionMatrix(said.kind, own[OWN_WEIGHT].numpy(), mean).fingerprint
-        if found != said.fingerprint:
+        said, found = one.vectors.projection, None
+        if OWN_WEIGHT in own and own[OWN_WEIGHT].ndim == 2 and len(own[OWN_WEIGHT]):
+            mean = own[OWN_MEAN].float().numpy() if OWN_MEAN in own else None
+            kind = "file" if said is None else said.kind
+            found = ProjectionMatrix(kind, own[OWN_WEIGHT].float().numpy(), mean).describe()
+        if found != said:
             raise UnreadableError(
                 path,
-                f"model {one.name!r} was made with projection {said.fingerprint}, and the one in it is {found}: "
+                f"model {one.name!r} was made with {_in_words(said)}, and in the file is {_in_words(found)}: "
                 "take the file as it was written",
             )
+
+
+def _in_words(projection: Projection | None) -> str:
+    if projection is None:
+        return "no projection"
+    return f"projection {projection.fingerprint} ({projection.kind}, {projection.n_dims} dimensions)"
 
 
 def _what_it_says(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:

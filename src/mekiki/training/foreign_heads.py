@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mekiki.errors import UnreadableError, UsageError
 from mekiki.training.card import ModelCard
+from mekiki.training.head_plan import LINEAR, MLP
 from mekiki.training.vector_space import VectorSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-MLP, LINEAR = "head:mlp", "head:linear"
-"""How backbones name heads; see `mekiki.training.heads.make_head`."""
 
 POSITIVE, NEGATIVE = "unsafe", "safe"
 """What a head with a single output tells apart if nobody says otherwise."""
@@ -28,6 +26,7 @@ NEGATIVE_KEY = "negative"
 """Key of a card's settings: what a model with a single class says where it is absent."""
 
 _MEAN, _VARIANCE = "norm.mean", "norm.variance"
+_KINDS = ("float32", "float16", "bfloat16", "float64")
 _LAYER = re.compile(r"linear_(\d+)\.(weight|bias)")
 
 
@@ -69,14 +68,15 @@ def find_head(path: Path, tensors: Mapping[str, Tensor]) -> ForeignHead | None:
     """
     names = set(tensors)
     if {_MEAN, _VARIANCE} < names and all(_LAYER.fullmatch(name) for name in names - {_MEAN, _VARIANCE}):
-        return _laion(path, tensors)
+        return _laion(path, _as_float32(path, tensors))
     if names == {"weight", "bias"} and tensors["weight"].ndim == 2:
-        _check_chain(path, [(tensors["weight"], tensors["bias"])], tensors["weight"].shape[1])
+        numbers = _as_float32(path, tensors)
         n_classes, n_dims = tensors["weight"].shape
+        _check_chain(path, [(numbers["weight"], numbers["bias"])], n_dims)
         return ForeignHead(
             arch=LINEAR,
             options={"n_inputs": n_dims},
-            tensors={f"output.{name}": tensor.float() for name, tensor in tensors.items()},
+            tensors={f"output.{name}": tensor for name, tensor in numbers.items()},
             n_dims=n_dims,
             n_classes=n_classes,
             activation=None,
@@ -144,8 +144,8 @@ def _laion(path: Path, tensors: Mapping[str, Tensor]) -> ForeignHead:
     n_dims = tensors[_MEAN].numel()
     if tensors[_MEAN].shape != (n_dims,) or tensors[_VARIANCE].shape != (n_dims,):
         raise UnreadableError(path, f"its {_MEAN} and {_VARIANCE} are no two vectors of one length")
-    if not (tensors[_VARIANCE] >= 0).all() or not tensors[_MEAN].isfinite().all():
-        raise UnreadableError(path, f"its {_VARIANCE} or {_MEAN} has numbers that no vectors have")
+    if not (tensors[_VARIANCE] >= 0).all():
+        raise UnreadableError(path, f"its {_VARIANCE} has numbers that no vectors have")
     _check_chain(path, layers, n_dims)
     own: dict[str, Tensor] = {"standard.mean": tensors[_MEAN], "standard.variance": tensors[_VARIANCE]}
     for place, (weight, bias) in enumerate(layers):
@@ -161,12 +161,25 @@ def _laion(path: Path, tensors: Mapping[str, Tensor]) -> ForeignHead:
             "batch_norm": False,
             "standardise": True,
         },
-        tensors={name: tensor.float() for name, tensor in own.items()},
+        tensors=own,
         n_dims=n_dims,
         n_classes=widths[-1],
         activation="sigmoid",
         kind="one of LAION's",
     )
+
+
+def _as_float32(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as float32, or raise `UnreadableError` if one of them is of another kind or not finite there."""
+    numbers = {}
+    for name, tensor in tensors.items():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        if kind not in _KINDS:
+            raise UnreadableError(path, f"its {name} is {kind}; a head's weights are {', '.join(_KINDS)}")
+        numbers[name] = tensor.float()
+        if not numbers[name].isfinite().all():
+            raise UnreadableError(path, f"its {name} has numbers that are not finite in float32")
+    return numbers
 
 
 def _check_chain(path: Path, layers: Sequence[tuple[Tensor, Tensor]], n_dims: int) -> None:
@@ -178,6 +191,4 @@ def _check_chain(path: Path, layers: Sequence[tuple[Tensor, Tensor]], n_dims: in
                 path,
                 f"layer {number} of the head is {list(weight.shape)} and {list(bias.shape)}, behind {width} numbers",
             )
-        if not weight.is_floating_point() or not weight.isfinite().all() or not bias.isfinite().all():
-            raise UnreadableError(path, f"layer {number} of the head has weights that are no numbers")
         width = int(weight.shape[0])

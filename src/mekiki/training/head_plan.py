@@ -8,6 +8,9 @@ from typing import Any, Literal
 Hidden = Literal["tanh", "gelu", "relu"]
 Init = Literal["he", "glorot"]
 
+MLP, LINEAR = "head:mlp", "head:linear"
+"""How backbones and cards name heads; see `mekiki.training.heads.make_head`."""
+
 
 @dataclass(frozen=True, slots=True)
 class HeadPlan:
@@ -31,7 +34,7 @@ class HeadPlan:
     @property
     def arch(self) -> str:
         """The head's name in a card."""
-        return "head:mlp" if self.layers else "head:linear"
+        return MLP if self.layers else LINEAR
 
     def to_options(self) -> dict[str, Any]:
         """Return its part of a card's ``arch_options``.

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mekiki.errors import UsageError, unknown_name
-
-MLP, LINEAR = "head:mlp", "head:linear"
+from mekiki.training.head_plan import LINEAR, MLP
 
 BATCH_NORM_EPS = 1e-3
 """Keras' value, which seed 5 trained with. Variances of unit vectors are as small, so PyTorch's 1e-5 gives others."""
@@ -28,6 +27,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
 }
 PROJECTIONS = ("orthogonal", "pca", "file")
+MAX_LAYERS = 64
 
 
 class Head(nn.Module):  # type: ignore[misc]  # torch's types are not read
@@ -41,7 +41,7 @@ class Head(nn.Module):  # type: ignore[misc]  # torch's types are not read
     Args:
         n_inputs: D.
         n_classes: C.
-        layers: Widths of the blocks; none for a plain linear map.
+        layers: Widths of the blocks, at most `MAX_LAYERS`; none for a plain linear map.
         hidden: ``tanh``, ``gelu`` (the exact one) or ``relu``, between blocks.
         dropout: Share of a block's numbers that training leaves out.
         batch_norm: Normalise before each Dense of a block; where there is no block, before the output.
@@ -70,6 +70,11 @@ class Head(nn.Module):  # type: ignore[misc]  # torch's types are not read
         projection_kind: str = "orthogonal",
     ) -> None:
         super().__init__()
+        if len(layers) > MAX_LAYERS:
+            raise UsageError(f"a head's layers must be {MAX_LAYERS} or fewer, got {len(layers)}")
+        for what, is_on in (("batch_norm", batch_norm), ("standardise", standardise), ("normalise", normalise)):
+            if not isinstance(is_on, bool):
+                raise UsageError(f"a head's {what} must be true or false, got {is_on!r}")
         for what, width in (("n_inputs", n_inputs), *(("layers", one) for one in layers)):
             if not isinstance(width, int) or width < 1:
                 raise UsageError(f"a head's {what} must be 1 or more, got {width!r}")
@@ -100,7 +105,7 @@ class Head(nn.Module):  # type: ignore[misc]  # torch's types are not read
     def prepare(self, vectors: Tensor) -> Tensor:
         """Return ``(N, P)``: vectors as the parts that learn see them."""
         if self.is_normalising:
-            vectors = functional.normalize(vectors, dim=1)
+            vectors = unit_length(vectors)
         if self.projection is not None:
             vectors = self.projection(vectors)
         return vectors if self.standard is None else self.standard(vectors)
@@ -140,7 +145,7 @@ class _Projection(nn.Module):  # type: ignore[misc]
     def forward(self, vectors: Tensor) -> Tensor:
         if self.is_pca:
             return functional.linear(vectors - self.mean, self.weight)
-        return functional.normalize(functional.linear(vectors, self.weight), dim=1)
+        return unit_length(functional.linear(vectors, self.weight))
 
 
 class _Standard(nn.Module):  # type: ignore[misc]
@@ -169,6 +174,15 @@ def make_head(arch: str, n_classes: int, options: Mapping[str, Any]) -> Head:
         raise unknown_name("head", arch, (MLP, LINEAR))
     usual: dict[str, Any] = {"layers": (), "batch_norm": False} if arch == LINEAR else {}
     return Head(n_classes=n_classes, **{**usual, **options})
+
+
+def unit_length(vectors: Tensor) -> Tensor:
+    """Return ``(N, D)`` float32 vectors divided by their lengths, whatever these are; zeros stay zeros.
+
+    The largest number of each is made 1 before anything is squared: squares of 1e20 have no place in float32.
+    """
+    largest = vectors.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
+    return functional.normalize(vectors / largest, dim=1)
 
 
 def _batch_norm(n_inputs: int) -> nn.Module:

@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mekiki.errors import UnreadableError
 from mekiki.training.optional import import_h5py
 
 SUFFIX = ".keras"
+KERAS = "keras"
 MAX_CONFIG_BYTES = 4_000_000
 MAX_WEIGHTS_BYTES = 512_000_000
 MAX_NUMBERS = 64_000_000
@@ -97,7 +99,9 @@ class _Weights:
         found = self._find(name)
         if found is None:
             raise UnreadableError(self._path, f"its file of weights lacks {name}")
-        if found.is_virtual or found.external or found.dtype.kind != "f" or found.size > MAX_NUMBERS:
+        is_elsewhere = found.is_virtual or found.external
+        n_numbers = max(found.size or 0, prod(found.chunks or ()))  # a chunk is unpacked whole, whatever is in it
+        if is_elsewhere or found.dtype.kind != "f" or not found.size or n_numbers > MAX_NUMBERS:
             raise UnreadableError(self._path, f"{name} is no plain array of numbers of a size that a head has")
         array: NDArray[np.float64] = self._guarded(name, lambda: np.asarray(found[()], np.float64))
         return array
@@ -159,12 +163,19 @@ def _layers(path: Path, config: Any) -> list[tuple[str, Settings]]:
     for layer in layers:
         name = layer.get("class_name") if isinstance(layer, dict) else None
         settings = layer.get("config") if isinstance(layer, dict) else None
-        is_keras = isinstance(layer, dict) and str(layer.get("module", "keras.layers")).startswith("keras")
-        if name not in (*WITHOUT_WEIGHTS, *WITH_WEIGHTS) or not isinstance(settings, dict) or not is_keras:
+        module = str(layer.get("module") or KERAS) if isinstance(layer, dict) else KERAS
+        if name not in (*WITHOUT_WEIGHTS, *WITH_WEIGHTS) or not isinstance(settings, dict) or not _is_keras(module):
+            of = "" if _is_keras(module) else f" of {module[:80]!r}, not of Keras"
             known = ", ".join((*WITHOUT_WEIGHTS, *WITH_WEIGHTS))
-            raise UnreadableError(path, f"it has a layer {str(name)[:80]!r}, and nothing was run; known are {known}")
+            raise UnreadableError(
+                path, f"it has a layer {str(name)[:80]!r}{of}, and nothing was run; known are {known}"
+            )
         found.append((str(name), settings))
     return found
+
+
+def _is_keras(module: str) -> bool:
+    return module == KERAS or module.startswith(f"{KERAS}.")
 
 
 def is_on(settings: Settings, name: str) -> bool:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.errors import UnreadableError
-from mekiki.training.foreign_heads import LINEAR, MLP, ForeignHead
+from mekiki.training.foreign_heads import ForeignHead
+from mekiki.training.head_plan import LINEAR, MLP
 from mekiki.training.keras_file import is_on, read_keras_layers
 from mekiki.training.packages import import_torch
 

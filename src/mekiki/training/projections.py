@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mekiki.dataset.formats.npy import open_vector_file
 from mekiki.errors import DataError, UnreadableError, UsageError
 from mekiki.training.packages import import_torch
 from mekiki.training.vector_space import Projection
@@ -73,7 +74,7 @@ def parse_projection(text: str) -> tuple[Literal["orthogonal", "pca"], int] | Pa
     if kind not in RANDOM:
         return Path(text).expanduser()
     if not size.isdecimal() or int(size) < 1:
-        raise ValueError(f"projection must be {kind}:N with the number of dimensions, such as {kind}:256, got {text!r}")
+        raise ValueError(f"{kind} wants its number of dimensions, such as {kind}:256")
     return "orthogonal" if kind == "orthogonal" else "pca", int(size)
 
 
@@ -151,15 +152,10 @@ def read_projection(path: Path) -> ProjectionMatrix:
 
 
 def _read_npy(path: Path) -> NDArray[np.float32]:
-    try:
-        content = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise UnreadableError(path, error.strerror or str(error)) from error
-    except (ValueError, EOFError) as error:
-        raise UnreadableError(path, f"no array of numbers: {error}") from error
-    if not isinstance(content, np.ndarray) or content.dtype.kind not in "fiu" or content.ndim != 2:
-        raise UnreadableError(path, "a projection is one matrix (P, D) of numbers, and this holds something else")
-    return content.astype(np.float32)
+    file = open_vector_file(path)
+    if file.is_single:
+        raise UnreadableError(path, "a projection is one matrix (P, D) with P above 1, and this holds one vector")
+    return file.read()
 
 
 def _checked(path: Path, weight: NDArray[np.float32]) -> NDArray[np.float32]:

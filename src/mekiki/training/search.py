@@ -163,13 +163,14 @@ def _bury(study: Any, optuna: Any, options: SearchOptions) -> None:
 
 
 def _events_of(options: SearchOptions, number: int) -> Path:
-    return options.folder / TENSORBOARD_NAME / f"trial-{number:03d}"
+    return options.folder / TENSORBOARD_NAME / f"trial-{number + 1:03d}"
 
 
 def _in_words(trial: Any, n_done: int, n_trials: int) -> str:
     shown = ", ".join(f"{name} {value:.3g}" if name == "lr" else f"{name} {value}" for name, value in _sorted(trial))
     value = max(trial.intermediate_values.values())
-    return f"trial {n_done} of {n_trials}: {STATES[trial.state.name]}, PR-AUC {value:.4f} with {shown}"
+    done = f"{n_done} of {n_trials} done"  # a killed trial has a number and is tried again under the next
+    return f"trial {trial.number + 1} ({done}): {STATES[trial.state.name]}, PR-AUC {value:.4f} with {shown}"
 
 
 def _sorted(trial: Any) -> list[tuple[str, Any]]:
@@ -178,16 +179,19 @@ def _sorted(trial: Any) -> list[tuple[str, Any]]:
 
 @contextmanager
 def _study(optuna: Any, options: SearchOptions, say: Callable[[str], None]) -> Iterator[Any]:
-    """Open the study, or a new one where a power cut or another Optuna has left one that cannot be read."""
-    from sqlalchemy.exc import DatabaseError
+    """Open the study, or a new one where a power cut, another Optuna or a hand has left one that cannot be used."""
+    from sqlalchemy.exc import SQLAlchemyError
 
     path = options.folder / DATABASE_NAME
     options.folder.mkdir(parents=True, exist_ok=True)
     try:
         storage, study = _open_study(optuna, path)
-    except (DatabaseError, RuntimeError) as error:
-        say(f"the search starts anew, since {path} cannot be read: {str(error).splitlines()[0]}")
-        path.unlink()
+        _check_study(optuna, study, options.head)
+    except (SQLAlchemyError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        say(f"the search starts anew, since {path} cannot be read: {reason}")
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
         storage, study = _open_study(optuna, path)
     try:
         yield study
@@ -214,6 +218,47 @@ def _open_study(optuna: Any, path: Path) -> tuple[Any, Any]:
         load_if_exists=True,
     )
     return storage, study
+
+
+def _check_study(optuna: Any, study: Any, head: Literal["mlp", "linear"]) -> None:
+    """Check that a study holds what a search could have left.
+
+    Raises:
+        ValueError: If it does not. Optuna raises much else at content that it cannot decode.
+    """
+    if study.direction.name != "MAXIMIZE":
+        raise ValueError(f"its direction is {study.direction.name.lower()}")
+    trials = study.get_trials(deepcopy=False)
+    if [one.number for one in trials] != list(range(len(trials))):
+        raise ValueError("its trials are not numbered one by one")
+    for one in trials:
+        if one.state.name not in (*STATES, "RUNNING") or not _is_sane(optuna, one, head):
+            raise ValueError(f"its trial {one.number + 1} is none of this search")
+    finished = [one.state.name for one in trials if one.state.name in ("COMPLETE", "PRUNED")]
+    if finished and "COMPLETE" not in finished:
+        raise ValueError("all of its trials are pruned")
+
+
+def _is_sane(optuna: Any, trial: Any, head: Literal["mlp", "linear"]) -> bool:
+    """Return whether a trial's parameters lie in the space, and what it came to in [0, 1]."""
+    values = list(trial.intermediate_values.values())
+    if not all(one != one or 0 <= one <= 1 for one in values):
+        return False
+    if not all(_is_within(one, trial.distributions[name]) for name, one in trial.params.items()):
+        return False
+    if trial.state.name not in ("COMPLETE", "PRUNED"):  # it may have been killed between two parameters
+        return True
+    fixed = optuna.trial.FixedTrial(trial.params)
+    suggest_plan(fixed, head)
+    is_measured = bool(values) and trial.duration is not None
+    is_valued = trial.state.name == "PRUNED" or 0 <= trial.value <= 1
+    return bool(is_measured and is_valued and trial.distributions == fixed.distributions)
+
+
+def _is_within(value: Any, distribution: Any) -> bool:
+    if hasattr(distribution, "choices"):
+        return value in distribution.choices
+    return bool(distribution.low <= value <= distribution.high)
 
 
 @contextmanager

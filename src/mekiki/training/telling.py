@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from mekiki.records import Estimate
 
 COLUMNS = {"micro_f1": "micro-F1", "macro_f1": "macro-F1", "macro_ap": "macro-AP", "accuracy": "accuracy"}
@@ -92,13 +94,23 @@ def tell_per_million(classes: Mapping[str, Mapping[str, Any]], where: str) -> li
     ]
 
 
+def write_threshold(threshold: float) -> str:
+    """Return a threshold in as few digits as decide the same: those that give the same float32 when read.
+
+    Example:
+        >>> write_threshold(float(np.float32(0.0000392)))
+        '0.0000392'
+    """
+    return np.format_float_positional(np.float32(threshold), unique=True, trim="0")
+
+
 def tell_tuning(content: Mapping[str, Any]) -> list[str]:
     """Return the thresholds that were found, what they gain, and what could not be promised.
 
     Args:
         content: Of ``tuning.json``; see `mekiki.training.deciding.tune_card`.
     """
-    told = ", ".join(f"{name} {threshold:.3f}" for name, threshold in content["thresholds"].items())
+    told = ", ".join(f"{name} {write_threshold(threshold)}" for name, threshold in content["thresholds"].items())
     gains = content["gain_cross_fitted"]
     gain = ", ".join(f"{COLUMNS[name]} {_shown(one, '+')}" for name, one in gains.items())
     lines = [f"thresholds: {told}", f"against {content['untuned']}, cross-fitted: {gain}"]
@@ -110,7 +122,8 @@ def tell_tuning(content: Mapping[str, Any]) -> list[str]:
             f"{after['expected_error']:.3f}, Brier score {before['brier']:.3f} to {after['brier']:.3f}"
         )
     rare = [name for name, facts in content["classes"].items() if facts["used_joint"]]
-    if rare and content["joint"] is not None and not content["is_joint"]:
+    # With one class both thresholds are the same one.
+    if rare and len(content["classes"]) > 1 and content["joint"] is not None and not content["is_joint"]:
         names = "all classes" if len(rare) == len(content["classes"]) else ", ".join(rare)
         lines.append(f"too rare for a threshold of their own, so the joint one is used: {names}")
     for name, facts in content["classes"].items():

@@ -123,7 +123,7 @@ class FitSettings(Settings):
     patience: int | None = Field(
         None,
         ge=1,
-        description="stop after so many epochs without a better one; with head 5, and 10 in the last fit",
+        description="stop after so many epochs without a better one; with head 5, and the last fit waits twice as long",
     )
     precision: Precision = Field("fp32", description="of forward passes")
     processes: int = Field(1, ge=1, description="processes that share each batch, one per GPU")

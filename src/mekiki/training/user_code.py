@@ -41,7 +41,7 @@ def split_arch(arch: str) -> tuple[Path, str]:
     """
     file, _, name = arch.removeprefix(PREFIX).rpartition(":")
     if not file or not name.isidentifier():
-        raise UsageError(f"a backbone of your own is written python:FILE:CLASS, got {arch!r}")
+        raise UsageError(f"a network of your own is written python:FILE:CLASS, got {arch!r}")
     return Path(file), name
 
 
@@ -65,11 +65,11 @@ def read_source(arch: str) -> str:
         return path.read_bytes().decode()
     except OSError as error:
         raise UsageError(
-            f"the file of the backbone {arch} cannot be read: {error.strerror}: {path.absolute()}. "
+            f"the file of {arch} cannot be read: {error.strerror}: {path.absolute()}. "
             "Its path is relative to the current folder"
         ) from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"the file of the backbone {arch} is no UTF-8 text: {path.absolute()}") from error
+        raise UsageError(f"the file of {arch} is no UTF-8 text: {path.absolute()}") from error
 
 
 def check_same_source(arch: str, recorded: str) -> None:
@@ -121,7 +121,7 @@ def make_user_network(arch: str, n_classes: int, options: Mapping[str, Any], *, 
             it makes is no ``torch.nn.Module``.
     """
     if not allow_code:
-        raise UsageError(f"the backbone {arch} is a program that would be run. If you trust it, add --allow-code")
+        raise UsageError(f"{arch} is a program that would be run. If you trust it, add --allow-code")
     path, name = split_arch(arch)
     made = _find_class(_run(path, read_source(arch), arch), name, arch)
     # A module without an __init__ of its own has torch's, which shows that it takes anything and then refuses it.
@@ -182,7 +182,7 @@ def _run(path: Path, text: str, arch: str) -> ModuleType:
     module_name = f"mekiki_user_code_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_loader(module_name, _Source(text, path), origin=str(path.absolute()))
     if spec is None or spec.loader is None:
-        raise UsageError(f"the file of the backbone {arch} cannot be run: {path.absolute()}")
+        raise UsageError(f"the file of {arch} cannot be run: {path.absolute()}")
     module = importlib.util.module_from_spec(spec)
     module.__file__ = str(path.absolute())
     sys.modules[module_name] = module  # dataclasses and typing look their module up there

@@ -80,4 +80,9 @@ def check_same_space(wanted: VectorSpace, given: VectorSpace, what: str) -> None
         why = "of the same embedder with other preprocessing"
     else:
         why = "of other weights, or another output, of the same embedder"
-    raise DataError(f"{what} was made for vectors of {wanted}, and these are of {given}: {why}. Embed with the first")
+    hint = (
+        "Embed with the first"
+        if wanted.embedder
+        else "Find out which embedder it was made for, and give that with --embedder"
+    )
+    raise DataError(f"{what} was made for vectors of {wanted}, and these are of {given}: {why}. {hint}")

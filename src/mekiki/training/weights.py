@@ -110,12 +110,21 @@ def _read_pickled(path: Path, content: bytes) -> WeightsFile:
     if not isinstance(state, Mapping) or not _is_state(state):
         keys = f": its keys are {', '.join(map(str, list(loaded)[:N_SHOWN]))}" if isinstance(loaded, Mapping) else ""
         raise UnreadableError(path, f"it holds no state dict, neither as it is nor under {', '.join(STATE_KEYS)}{keys}")
+    for name, tensor in state.items():
+        if not _is_plain(tensor, len(content)):
+            raise UnreadableError(path, f"its tensor {name!r} is no plain array of numbers that lie in the file")
     return WeightsFile(path, unwrap({name: tensor.detach() for name, tensor in state.items()}), None, facts)
 
 
 def _is_state(loaded: Mapping[Any, Any]) -> bool:
     torch = import_torch()
     return bool(loaded) and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in loaded.items())
+
+
+def _is_plain(tensor: Tensor, n_bytes: int) -> bool:
+    """Return whether a tensor's numbers all lie in a file of so many bytes: it is not sparse, nested or expanded."""
+    is_dense = tensor.layout is import_torch().strided and not tensor.is_nested and not tensor.is_quantized
+    return is_dense and tensor.device.type == "cpu" and tensor.numel() * tensor.element_size() <= n_bytes
 
 
 def unwrap(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mekiki.dataset.formats.base import ReadOptions
+from mekiki.dataset.formats.csv_labels import CsvLabels
 from mekiki.dataset.formats.predictions_out import Prediction, check_predictions_path, write_predictions_file
 from mekiki.errors import UsageError
 from workspaces import write_text
@@ -43,6 +45,16 @@ def test_a_row_says_labels_scores_and_whether_nothing_is_known(tmp_path: Path) -
         ["/b.jpg", '["unknown"]', "unknown", "1", "0.100000", "0.100000"],
         ["/c.jpg", '["fox", "=cat"]', "fox|=cat", "0", "1.000000", "0.500000"],
     ]
+
+
+def test_a_class_name_of_two_lines_stays_one_column(tmp_path: Path) -> None:
+    path = write_predictions_file(tmp_path / "p.csv", ("fox", 'a\r\nb\n"c"'), {}, [prediction()])
+
+    rows = list(csv.reader(path.open(encoding="utf-8-sig", newline="")))
+    assert [len(row) for row in rows] == [6, 6]
+    assert rows[0][-1] == 'prob_a\r\nb\n"c"'
+    sheet = CsvLabels.read(path, ReadOptions())
+    assert [Path(one.path).name for one in sheet.records] == ["a.jpg"]
 
 
 def test_frames_and_clips_are_told_from_pictures(tmp_path: Path) -> None:

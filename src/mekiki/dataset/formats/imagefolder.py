@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mekiki.dataset.formats.base import LabelClaim, OutItem, Problem, ReadOptions, Record, Sheet, WriteOptions
@@ -126,6 +126,19 @@ def read_class_folders(folders: Sequence[Path], options: ReadOptions) -> Sheet:
         is_single_label=True,
         base=base,
     )
+
+
+def without_empty_classes(sheet: Sheet) -> Sheet:
+    """Return what folders say without the classes that no picture is in; a note names them.
+
+    A data set that somebody has made has the classes that it has; a folder that is just there says nothing.
+    """
+    filled = {claim.class_name for record in sheet.records for claim in record.labels}
+    empty = [name for name in sheet.classes if name not in filled]
+    if not empty:
+        return sheet
+    note = f"folders without pictures in {sheet.base} are no classes: {', '.join(empty)}"
+    return replace(sheet, classes=tuple(name for name in sheet.classes if name in filled), notes=(*sheet.notes, note))
 
 
 def has_class_folders(path: Path) -> bool:

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mekiki.dataset.formats.base import ReadOptions, Record, Sheet, plain_path, resolve_path
-from mekiki.dataset.formats.imagefolder import ImageFolder, has_class_folders, read_class_folders
+from mekiki.dataset.formats.imagefolder import (
+    ImageFolder,
+    has_class_folders,
+    read_class_folders,
+    without_empty_classes,
+)
 from mekiki.dataset.formats.registry import READERS, detect_format
 from mekiki.errors import UnreadableError, UsageError
 
@@ -117,6 +122,8 @@ def read_folder_names(paths: Sequence[str], options: ReadOptions, rules: PathRul
     holders = [folder for folder in folders if has_class_folders(folder)]
     classes = [folder for folder in folders if folder not in holders]
     sheets = [ImageFolder.read(folder, options) for folder in holders]
+    if options.classes is None:
+        sheets = [without_empty_classes(sheet) for sheet in sheets]
     if classes:
         sheets.append(read_class_folders(classes, options))
     names = [*map(str, holders), *([str(classes[0].parent)] if classes else [])]

@@ -21,8 +21,12 @@ POSITIVE = (NSFW, "unsafe")
 """Names of a class that is the seed's, of a model with more than one."""
 
 
-def nsfw_column(class_names: Sequence[str]) -> int:
+def nsfw_column(class_names: Sequence[str], instead: str = "Leave out --layout") -> int:
     """Return which class stands for the seed's: the only one, or the one of several that is called so.
+
+    Args:
+        class_names: Of the model.
+        instead: What to type, to get what fits any model.
 
     Raises:
         UsageError: If there are several and not one of them is.
@@ -33,7 +37,7 @@ def nsfw_column(class_names: Sequence[str]) -> int:
     if len(found) != 1:
         raise UsageError(
             f"seed 5's files are of one class, and the model has {', '.join(class_names)}: none, or more than one, is "
-            f"called {' or '.join(POSITIVE)}. Leave out --layout, or train with --positive CLASS"
+            f"called {' or '.join(POSITIVE)}. {instead}, or train with --positive CLASS"
         )
     return found[0]
 

@@ -61,7 +61,7 @@ def _search_group(name: str, search: Search) -> Group:
     n_pruned = sum(one.state == "pruned" for one in search.trials)
     note = f"{format_counted(len(search.trials), 'trial')}, {format_count(n_pruned)} of them stopped early"
     remark = (
-        f"Each dot is a trial, the line the best so far by {search.objective.replace('_', ' ')}; one line through all "
+        f"Each dot is a trial, the line the best so far by {search.sought}; one line through all "
         "settings is one trial, the best in red, the best quarter in blue. The best of many trials looks better than "
         "it is: believe the part called test."
     )
