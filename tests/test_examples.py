@@ -160,7 +160,9 @@ def write_scores(path: Path, shift: float) -> Path:
 
 def gain(out: str) -> tuple[float, float]:
     """Return the ends of the interval of what tuning gained."""
-    return tuple(float(one) for one in out.splitlines()[-1].partition("[")[2].rstrip("]").split(", "))  # type: ignore[return-value]
+    interval = out.splitlines()[-1].partition("[")[2].partition("]")[0]
+    low, high = (float(one) for one in interval.split(", "))
+    return low, high
 
 
 def test_thresholds_gain_where_classes_need_different_ones_and_only_there(tmp_path: Path) -> None:
