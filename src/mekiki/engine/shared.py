@@ -183,14 +183,18 @@ def _do(crew: Crew[ItemT], items: Iterator[ItemT], books: Books[ItemT], summary:
     """Let a crew work on all items, or on as many as the user waits for."""
     try:
         crew.open()
-        with InterruptFlag() as interrupt:
+    except BaseException:  # raised again: Ctrl-C while a model loads leaves nobody behind
+        crew.close()
+        raise
+    with InterruptFlag() as interrupt:
+        try:
             with closing(crew.batches(items, lambda: interrupt.is_set)) as batches:
                 for batch in batches:
                     books.enter(batch)
-            if interrupt.is_set:
-                raise InterruptedRunError(
-                    f"{summary.stage} interrupted: {summary.n_written} items done now, "
-                    f"{summary.n_skipped} before. The same command goes on"
-                )
-    finally:
-        crew.close()
+        finally:  # inside: a second Ctrl-C ends the waiting for what is in flight
+            crew.close()
+        if interrupt.is_set:
+            raise InterruptedRunError(
+                f"{summary.stage} interrupted: {summary.n_written} items done now, "
+                f"{summary.n_skipped} before. The same command goes on"
+            )
