@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mekiki.errors import BackendError, UnreadableError
@@ -34,7 +35,7 @@ class TimmSource(NetworkSource):
         output = opening.chosen_output(("pooler",), "pooler")
         torch = import_torch()
         with torch.random.fork_rng(devices=[]):
-            network = _published(opening, name) if opening.weights is None else _from_file(opening, name)
+            network = _published(opening, name) if opening.weights is None else _from_file(opening.weights, name)
         how = timm_preprocessing(opening.name, import_timm().data.resolve_model_data_config(network))
         network.reset_classifier(0)
         return loaded_module(opening, Flat(network), how, {"arch": name, "output": output}, "pooler")
@@ -48,11 +49,10 @@ def _published(opening: EmbedderOpening, name: str) -> nn.Module:
         return timm.create_model(name, pretrained=True)
 
 
-def _from_file(opening: EmbedderOpening, name: str) -> nn.Module:
+def _from_file(weights: Path, name: str) -> nn.Module:
     """Return the network with a file's tensors; the classifier's, for however many classes, do not matter."""
-    assert opening.weights is not None
     try:
-        file = read_weights(opening.weights)
+        file = read_weights(weights)
     except UnreadableError as error:
         raise BackendError(f"no weights can be read from {error}. Say where they are: --weights FILE") from error
     network = import_timm().create_model(name, pretrained=False)
@@ -60,7 +60,7 @@ def _from_file(opening: EmbedderOpening, name: str) -> nn.Module:
     body = {one: tensor for one, tensor in file.tensors.items() if one not in head}
     trouble = load_exactly(network, body, without=head)
     if trouble:
-        raise BackendError(f"{opening.weights} does not fit {opening.name}: {trouble}")
+        raise BackendError(f"{weights} does not fit {TIMM}{name}: {trouble}")
     return network
 
 
