@@ -100,6 +100,17 @@ def test_samples_stand_under_their_class_with_their_other_labels() -> None:
     assert shown[0].pictures[0].alt == "ネコ, テン: a.jpg"
 
 
+def test_pictures_that_are_not_shown_as_they_are_say_so() -> None:
+    picture = Picture(None, "a.jpg")
+
+    for look, word in (
+        ("shown", "has a chance to be seen"),
+        ("blurred", "Blurred as asked for"),
+        ("none", "Not shown"),
+    ):
+        assert word in samples_section({"fox": [picture]}, {}, look).lead
+
+
 def test_no_samples_say_how_to_bring_some() -> None:
     assert "mekiki ingest PATH" in html_of(samples_section({}, {}))
 

@@ -65,7 +65,7 @@ def report(catalog: Catalog, settings: ReportSettings, engine: Engine) -> RunSum
         failures = [*(one for one in all_failures(catalog) if one.stage != "report"), *going.failures.values()]
         sections: list[Section] = [
             counts_section(count_items(catalog, going)),
-            samples_section(samples, totals),
+            samples_section(samples, totals, settings.pictures),
             *annotation_sections(catalog),
             duplicates_section([*find_identical(catalog, going, MAX_GROUPS, look), *near], n_inside=n_inside),
             *(certificate_section(without_folders(one), show_nearest(one, look)) for one in certificates.values()),

@@ -6,11 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mekiki.reports.blocks import Block, Group, Paragraph, Section
-from mekiki.reports.pictures import Gallery, Picture
+from mekiki.reports.pictures import Gallery, Look, Picture
 from mekiki.reports.values import format_count
 
+LEADS: dict[Look, str] = {
+    "shown": "Drawn at random, so that a wrong label or a broken picture has a chance to be seen.",
+    "blurred": "Drawn at random. Blurred as asked for; mekiki report --pictures shown shows them as they are.",
+    "none": "Drawn at random. Not shown as asked for; mekiki report --pictures shown shows them.",
+}
 
-def samples_section(pictures: Mapping[str, Sequence[Picture]], totals: Mapping[str, int]) -> Section:
+
+def samples_section(
+    pictures: Mapping[str, Sequence[Picture]], totals: Mapping[str, int], look: Look = "shown"
+) -> Section:
     """Return the section ``samples``: one gallery per class, in the order given.
 
     Under its class a picture shows only its other labels.
@@ -18,6 +26,7 @@ def samples_section(pictures: Mapping[str, Sequence[Picture]], totals: Mapping[s
     Args:
         pictures: Class to the pictures to show. A class without any says so.
         totals: Class to the number of all its pictures, for "6 of 340"; may lack classes.
+        look: What is left of the pictures in the page.
     """
     blocks: list[Block] = []
     for name, shown in pictures.items():
@@ -25,8 +34,7 @@ def samples_section(pictures: Mapping[str, Sequence[Picture]], totals: Mapping[s
         blocks.append(Group(name, (gallery,) if shown else (), _how_many(len(shown), totals.get(name))))
     if not blocks:
         blocks.append(Paragraph("There are no pictures to show yet. Type: mekiki ingest PATH"))
-    lead = "Drawn at random, so that a wrong label or a broken picture has a chance to be seen."
-    return Section("samples", "What it looks like", tuple(blocks), lead if pictures else "")
+    return Section("samples", "What it looks like", tuple(blocks), LEADS[look] if pictures else "")
 
 
 def _under(picture: Picture, name: str) -> Picture:
