@@ -167,11 +167,12 @@ def test_a_killed_command_is_finished_by_the_same_command(ready: Path, pictures:
     driver = subprocess.Popen([sys.executable, "-c", code, str(ready), str(pictures)], stdout=subprocess.DEVNULL)
     when(lambda: query(ready, "SELECT count(*) FROM vectors")[0][0] >= 300, driver.kill).join()
     assert driver.wait(20) == -signal.SIGKILL
-    n_before = query(ready, "SELECT count(*) FROM vectors")[0][0]
+    # The end of an item may come a batch after its vector: then it is done once more, to the same row.
+    n_before = query(ready, "SELECT count(*) FROM done JOIN runs USING (run_id) WHERE stage = 'embed'")[0][0]
 
     summary = embed(ready, pictures, engine)
 
-    assert 300 <= n_before < N_PICTURES - N_BROKEN
+    assert 200 <= n_before < N_PICTURES - N_BROKEN
     assert (summary.n_skipped, summary.n_written) == (n_before, N_PICTURES - N_BROKEN - n_before)
     assert summary.n_failed == N_BROKEN
     assert len(vectors(ready)) == N_PICTURES - N_BROKEN
