@@ -65,7 +65,9 @@ class Item:
 
     ``path`` is where its bytes are now; None for a picture that is cut from its parent when it is needed, and for a row
     of a matrix of vectors ``matrix.npy#12``, which is no file (see `mekiki.dataset.formats.npy.split_row`).
-    ``size_bytes`` and ``mtime_ns`` are what the file was when it was ingested; None for files of our own.
+    ``size_bytes`` and ``mtime_ns`` are what the file was when it was ingested; None for files of our own. A crop has
+    ``box``, where it lies in its parent, and ``whole_hw``, how large that is; its path, size and time are those of the
+    parent's file.
     """
 
     item_id: str
@@ -77,6 +79,83 @@ class Item:
     time_s: float | None = None
     size_bytes: int | None = None
     mtime_ns: int | None = None
+    box: tuple[float, float, float, float] | None = None
+    whole_hw: tuple[int, int] | None = None
+
+
+VERBS_OF_ONE = {"are": "is", "have": "has"}
+
+
+def counted(n: int, what: str) -> str:
+    """Return a number with what it counts, in the singular where it is one.
+
+    Args:
+        n: How many.
+        what: They are, in the plural; a verb may follow.
+
+    Example:
+        >>> counted(1, "entries are"), counted(1, "pictures have"), counted(1200, "boxes")
+        ('1 entry is', '1 picture has', '1,200 boxes')
+    """
+    if n == 1:
+        unit, blank, verb = what.partition(" ")
+        unit = {"entries": "entry", "boxes": "box"}.get(unit, unit.removesuffix("s"))
+        what = f"{unit}{blank}{VERBS_OF_ONE.get(verb, verb)}"
+    return f"{n:,} {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one step made of what came in: ``n_in == n_kept + n_dropped + n_failed``, all in the same unit.
+
+    Attributes:
+        step: What was done, in a word or two: ``sampling``, ``early filter``.
+        unit: What is counted, in the plural: ``pictures``, ``boxes``.
+        why: What was dropped, in a few words; empty where nothing can be.
+
+    Raises:
+        ValueError: If the counts do not add up.
+    """
+
+    step: str
+    unit: str
+    n_in: int
+    n_kept: int
+    n_dropped: int = 0
+    n_failed: int = 0
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        if self.n_in != self.n_kept + self.n_dropped + self.n_failed or min(self.n_kept, self.n_dropped) < 0:
+            raise ValueError(f"the counts of {self.step} do not add up: {self}")
+
+    def line(self) -> str:
+        """Return it as a user reads it.
+
+        Example:
+            >>> Tally("sampling", "pictures", 10, 2, 8, why="share 0.2").line()
+            'sampling: 10 pictures = 2 kept + 8 dropped + 0 failed (share 0.2)'
+        """
+        why = f" ({self.why})" if self.why else ""
+        parts = f"{self.n_kept:,} kept + {self.n_dropped:,} dropped + {self.n_failed:,} failed"
+        return f"{self.step}: {counted(self.n_in, self.unit)} = {parts}{why}"
+
+    def to_json(self) -> dict[str, str | int]:
+        """Return it as summaries and files have it."""
+        return {
+            "step": self.step,
+            "unit": self.unit,
+            "n_in": self.n_in,
+            "n_kept": self.n_kept,
+            "n_dropped": self.n_dropped,
+            "n_failed": self.n_failed,
+            "why": self.why,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Tally:
+        """Return what `to_json` wrote."""
+        return cls(**content)
 
 
 @dataclass(frozen=True, slots=True)

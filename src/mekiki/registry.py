@@ -1,4 +1,4 @@
-"""Names to classes, loaded only when used."""
+"""Names to classes and packages, loaded only when used."""
 
 from __future__ import annotations
 
@@ -7,9 +7,26 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, cast
 
-from mekiki.errors import unknown_name
+from mekiki.errors import MissingExtraError, unknown_name
 
 T = TypeVar("T")
+
+
+def import_extra(module: str, extra: str, package: str = "") -> Any:
+    """Return a module of a package that one of mekiki's extras brings.
+
+    Args:
+        module: Its name, with dots.
+        extra: Of mekiki.
+        package: As it is installed, where that is called something else.
+
+    Raises:
+        MissingExtraError: If it, or what it is built on, is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(package or module, extra) from error
 
 
 class Registry(Generic[T]):

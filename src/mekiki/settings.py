@@ -92,10 +92,12 @@ class Flag:
 
 
 def flags_of(settings: type[Settings]) -> list[Flag]:
-    """Return the flags of a settings class in the order of its fields, the common ones last."""
+    """Return the flags of a settings class in the order of its fields: its own, inherited ones, the common ones."""
     fields = settings.model_fields
     common = set(PerItemSettings.model_fields)
-    ordered = [name for name in fields if name not in common] + [name for name in fields if name in common]
+    own = [name for name in settings.__annotations__ if name in fields and name not in common]
+    inherited = [name for name in fields if name not in own and name not in common]
+    ordered = [*own, *inherited, *(name for name in fields if name in common)]
     return [_flag_of(name, fields[name]) for name in ordered]
 
 

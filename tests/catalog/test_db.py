@@ -41,6 +41,8 @@ def test_both_kinds_of_version_2_are_migrated(tmp_path: Path, lost: str) -> None
     Catalog(tmp_path).close()
     with sqlite3.connect(tmp_path / DATABASE_NAME) as connection:
         connection.execute(lost)
+        connection.execute("DROP INDEX boxes_by_crop")
+        connection.execute("ALTER TABLE boxes DROP COLUMN crop_id")
         connection.execute("PRAGMA user_version = 2")
     connection.close()
 

@@ -17,7 +17,7 @@ from mekiki.catalog.filesystem import is_network_folder
 from mekiki.catalog.writers import ENGINE_TABLES, WRITERS
 from mekiki.errors import DataError, UsageError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MIGRATIONS: Mapping[int, str] = {
     2: "CREATE UNIQUE INDEX vectors_by_place ON vectors (run_id, segment, row);",
     # Some of version 2 have the table already: it came before the number was raised.
@@ -28,11 +28,16 @@ MIGRATIONS: Mapping[int, str] = {
 CREATE INDEX IF NOT EXISTS vector_rows_by_item ON vector_rows (item_id);
 CREATE INDEX IF NOT EXISTS vector_rows_by_name ON vector_rows (name);
 """,
+    4: """ALTER TABLE boxes ADD COLUMN crop_id TEXT;
+CREATE INDEX boxes_by_crop ON boxes (crop_id) WHERE crop_id IS NOT NULL;
+""",
 }
 """Version to the SQL that brings a file from the version before to it."""
 
 DATABASE_NAME = "mekiki.db"
 PAGE_ROWS = 1000
+ONE_OF = "(SELECT value FROM json_each(?))"
+"""What follows ``item_id IN``; its parameter is a JSON list of any length."""
 
 
 def has_catalog(workspace: Path) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.catalog.db import PAGE_ROWS, Catalog, Transaction
-from mekiki.catalog.sources import standing_source
+from mekiki.catalog.item_rows import HAS_FILE, ITEM_ROWS, as_item
 from mekiki.errors import DataError
 from mekiki.records import PICTURE_KINDS, Item, ItemKind
 
@@ -67,17 +67,18 @@ _values_of = attrgetter(*ITEM_COLUMNS)
 class ItemSelection:
     """Items of some kinds, in the order of their ids, read from the catalog a page at a time.
 
-    Pictures, videos and vectors none of whose files is known any more are left out. Of several files with the same
-    bytes, one that is still there is taken. Iterating twice gives the same.
+    Pictures, videos and vectors none of whose files is known any more are left out, and crops of such pictures. Of
+    several files with the same bytes, one that is still there is taken. Crops have the file of their parent. Iterating
+    twice gives the same.
     """
 
     def __init__(self, catalog: Catalog, kinds: Sequence[ItemKind]) -> None:
         self._catalog = catalog
         marks = ", ".join(f"'{kind}'" for kind in kinds)
-        has_source = "EXISTS (SELECT 1 FROM sources s WHERE s.item_id = i.item_id)"
-        has_file = f"(kind NOT IN ('image', 'video', 'vector') OR {has_source})"
-        kind = "kind" if len(kinds) == 1 else "+kind"  # of several, the index would sort all that is left for each page
-        self._where = f"{kind} IN ({marks}) AND {has_file}"
+        kind = (
+            "i.kind" if len(kinds) == 1 else "+i.kind"
+        )  # of several, the index would sort all that is left for each page
+        self._where = f"{kind} IN ({marks}) AND {HAS_FILE}"
 
     def __len__(self) -> int:
         return int(self._catalog.value(f"SELECT count(*) FROM items i WHERE {self._where}"))
@@ -85,29 +86,9 @@ class ItemSelection:
     def __iter__(self) -> Iterator[Item]:
         after = ""
         while True:
-            sql = (
-                "SELECT i.item_id, kind, i.path, width_px, height_px, parent_id, time_s, "
-                "s.path, s.size_bytes, s.mtime_ns, "
-                "EXISTS (SELECT 1 FROM sources other WHERE other.item_id = i.item_id AND other.path > s.path) "
-                "FROM items i LEFT JOIN sources s ON s.item_id = i.item_id AND s.path = "
-                "(SELECT min(path) FROM sources WHERE item_id = i.item_id) "
-                f"WHERE {self._where} AND i.item_id > ? ORDER BY i.item_id LIMIT ?"
-            )
+            sql = f"{ITEM_ROWS} WHERE {self._where} AND i.item_id > ? ORDER BY i.item_id LIMIT ?"
             page = list(self._catalog.rows(sql, (after, PAGE_ROWS)))
-            for row in page:
-                source = standing_source(self._catalog, row[0]) if row[10] else row[7:10]
-                stored = source[0] or row[2]
-                yield Item(
-                    item_id=row[0],
-                    kind=cast(ItemKind, row[1]),
-                    path=self._catalog.locate(stored) if stored else None,
-                    width_px=row[3],
-                    height_px=row[4],
-                    parent_id=row[5],
-                    time_s=row[6],
-                    size_bytes=source[1],
-                    mtime_ns=source[2],
-                )
+            yield from (as_item(self._catalog, row) for row in page)
             if len(page) < PAGE_ROWS:
                 return
             after = page[-1][0]

@@ -31,13 +31,14 @@ class LabelRow:
 
 @dataclass(frozen=True, slots=True)
 class BoxRow:
-    """One box in pixels of the full picture."""
+    """One box in pixels of the full picture; ``crop_id`` is the item that was cut there, None where none was."""
 
     item_id: str
     position: int
     class_name: str
     score: float
     xyxy: tuple[float, float, float, float]
+    crop_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,11 @@ def write_labels(transaction: Transaction, labels: Iterable[LabelRow]) -> int:
 
 def write_boxes(transaction: Transaction, boxes: Iterable[BoxRow]) -> int:
     """Write boxes of one run and return how many."""
-    columns = ("run_id", "item_id", "position", "class_name", "score", "x_min", "y_min", "x_max", "y_max")
-    rows = ((transaction.run_id, one.item_id, one.position, one.class_name, one.score, *one.xyxy) for one in boxes)
+    columns = ("run_id", "item_id", "position", "class_name", "score", "x_min", "y_min", "x_max", "y_max", "crop_id")
+    rows = (
+        (transaction.run_id, one.item_id, one.position, one.class_name, one.score, *one.xyxy, one.crop_id)
+        for one in boxes
+    )
     return transaction.upsert("boxes", columns, rows)
 
 
@@ -129,28 +133,33 @@ def read_boxes(catalog: Catalog) -> dict[str, list[BoxRow]]:
     found: dict[str, list[BoxRow]] = {}
     run_of: dict[str, str] = {}
     sql = (
-        "SELECT b.run_id, item_id, position, class_name, score, x_min, y_min, x_max, y_max FROM boxes b "
+        "SELECT b.run_id, item_id, position, class_name, score, crop_id, x_min, y_min, x_max, y_max FROM boxes b "
         "LEFT JOIN runs r ON r.run_id = b.run_id ORDER BY r.sequence, item_id, position"
     )
-    for run_id, item_id, position, class_name, score, *xyxy in catalog.rows(sql):
+    for run_id, item_id, position, class_name, score, crop, *xyxy in catalog.rows(sql):
         if run_of.get(item_id) != run_id:
             run_of[item_id] = run_id
             found[item_id] = []
         box = cast("tuple[float, float, float, float]", tuple(xyxy))
-        found[item_id].append(BoxRow(item_id, position, class_name, score, box))
+        found[item_id].append(BoxRow(item_id, position, class_name, score, box, crop))
     return found
 
 
 def read_captions(catalog: Catalog) -> dict[str, list[CaptionRow]]:
-    """Return item id to captions in their order, of all runs."""
-    found: dict[str, list[CaptionRow]] = {}
+    """Return item id to captions in their order; of each annotator's, the latest run's that has any for the item."""
+    found: dict[str, dict[str, list[CaptionRow]]] = {}
+    run_of: dict[tuple[str, str], str] = {}
     sql = (
-        "SELECT item_id, position, annotator, text, start_s, end_s FROM captions c "
-        "LEFT JOIN runs r ON r.run_id = c.run_id ORDER BY r.sequence, item_id, position"
+        "SELECT c.run_id, item_id, position, annotator, text, start_s, end_s FROM captions c LEFT JOIN runs r "
+        "ON r.run_id = c.run_id ORDER BY coalesce(r.finished_at, r.started_at), r.sequence, item_id, position"
     )
-    for row in catalog.rows(sql):
-        found.setdefault(row[0], []).append(CaptionRow(*row))
-    return found
+    for run_id, item_id, position, annotator, *said in catalog.rows(sql):
+        of_item = found.setdefault(item_id, {})
+        if run_of.get((item_id, annotator)) != run_id:
+            run_of[item_id, annotator] = run_id
+            of_item[annotator] = []
+        of_item[annotator].append(CaptionRow(item_id, position, annotator, *said))
+    return {item_id: [row for rows in of.values() for row in rows] for item_id, of in found.items()}
 
 
 def split_runs(catalog: Catalog) -> dict[str, str]:

@@ -1,4 +1,4 @@
--- The tables of mekiki.db, version 3. Ids are hex digits of SHA-256; times of day are ISO 8601 in UTC.
+-- The tables of mekiki.db, version 4. Ids are hex digits of SHA-256; times of day are ISO 8601 in UTC.
 -- Rows are added by runs and never edited; who may write which table stands in catalog/writers.py.
 
 CREATE TABLE runs (
@@ -103,8 +103,10 @@ CREATE TABLE boxes (
     class_name   TEXT NOT NULL,
     score        REAL NOT NULL,
     x_min REAL NOT NULL, y_min REAL NOT NULL, x_max REAL NOT NULL, y_max REAL NOT NULL,
+    crop_id      TEXT,                       -- the item that was cut there; NULL where none was
     PRIMARY KEY (run_id, item_id, position)
 ) WITHOUT ROWID;
+CREATE INDEX boxes_by_crop ON boxes (crop_id) WHERE crop_id IS NOT NULL;
 CREATE INDEX boxes_by_item ON boxes (item_id);
 
 CREATE TABLE masks (

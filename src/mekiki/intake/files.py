@@ -71,6 +71,8 @@ def examine_file(path: Path, *, allow_truncated: bool = False) -> FileFacts:
 def unchanged_path(item: Item) -> Path:
     """Return where an item's bytes are, if they are still those that were ingested; of a row of a matrix, its place.
 
+    Those of a crop are its parent's.
+
     A file whose size and time are as they were is trusted; one that was only touched is read and compared.
 
     Raises:
@@ -90,7 +92,8 @@ def unchanged_path(item: Item) -> Path:
         raise UnreadableError(item.path, f"gone since ingest: {cure}") from error
     if item.size_bytes is None or (now.st_size, now.st_mtime_ns) == (item.size_bytes, item.mtime_ns):
         return item.path
-    if now.st_size != item.size_bytes or _content_id(item) != item.item_id:
+    owner = item.parent_id if item.kind == "crop" else item.item_id
+    if now.st_size != item.size_bytes or _content_id(item) != owner:
         raise UnreadableError(item.path, "changed since ingest: mekiki ingest it again")
     return item.path
 
