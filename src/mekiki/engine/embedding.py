@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,8 +17,9 @@ from mekiki.catalog.vectors import vectors_identity, write_vectors
 from mekiki.dataset.formats.base import plain_path
 from mekiki.engine.run import Selection
 from mekiki.errors import BackendError, UnreadableError
-from mekiki.intake.files import unchanged_path
-from mekiki.media.images import decode_image, read_picture_bytes
+from mekiki.intake.crop_reading import CropReading
+from mekiki.intake.pictures import open_picture
+from mekiki.media.cropping import fragment_of
 from mekiki.media.preprocessing import Preprocessing, ReadPicture, seen_by
 from mekiki.models.base import Embedder
 from mekiki.models.embed import has_network, open_embedder, open_tower
@@ -109,6 +111,7 @@ class EmbedWork:
         Raises:
             BackendError: If it cannot be loaded, or is not what the driver of this worker has.
         """
+        self._reading = CropReading()
         self._embedder: Embedder = self._open_network() if has_network(self.opening) else open_embedder(self.opening)
         if self._embedder.space != self.space:
             raise BackendError(f"this machine has {self._embedder.space}, and the run wants {self.space}")
@@ -123,8 +126,19 @@ class EmbedWork:
         return NetworkEmbedder(tower.space, runner)
 
     def load(self, item: Item) -> Iterator[Loaded]:
-        """Read and prepare a picture."""
-        yield Loaded(item.item_id, Ready(item.path, self._embedder.prepare(reader_of(item, self.space.preprocessing))))
+        """Read and prepare a picture; crops of one picture share what is decoded of it.
+
+        Raises:
+            UnreadableError: If it cannot be read, or its size will not do. A crop is called by its place.
+        """
+        path = item.path
+        if path is not None and item.box is not None:
+            path = path.with_name(f"{path.name}#{fragment_of(item.box, item.width_px, item.height_px)}")
+        try:
+            image = self._embedder.prepare(reader_of(item, self.space.preprocessing, self._reading.open))
+        except UnreadableError as error:
+            raise UnreadableError(path or error.path, error.reason) from error
+        yield Loaded(item.item_id, Ready(path, image))
 
     def compute(self, loaded: list[Loaded]) -> list[Result | UnreadableError]:
         """Embed a batch; vectors that are no numbers, or have no direction, are failures of their pictures."""
@@ -144,19 +158,40 @@ class EmbedWork:
         )
 
 
-def reader_of(item: Item, how: Preprocessing | None) -> ReadPicture:
+def reader_of(
+    item: Item, how: Preprocessing | None, opener: Callable[[Item], ReadPicture] = open_picture
+) -> ReadPicture:
     """Return what decodes an item's picture, once its file has been read.
+
+    Args:
+        item: A photo, a frame or a crop.
+        how: What is done to it then; None if nobody knows.
+        opener: Reads its file.
 
     Raises:
         UnreadableError: If the file is gone, was changed since ingest or holds no picture, or is too small for a
             network that takes pictures as they are.
     """
-    path = unchanged_path(item)  # what was ingested although its end is missing is taken as far as it goes
+    read = opener(item)
     if how is not None and how.resize == "none" and (item.height_px < how.crop_hw[0] or item.width_px < how.crop_hw[1]):
         wanted = f"{how.crop_hw[1]} x {how.crop_hw[0]}"
-        raise UnreadableError(path, f"{item.width_px} x {item.height_px} pixels; the embedder takes {wanted} or more")
-    content = read_picture_bytes(path)
-    return lambda px: decode_image(content, path, at_least_px=px, allow_truncated=True).pixels
+        raise UnreadableError(
+            item.path or item.item_id, f"{item.width_px} x {item.height_px} pixels; the embedder takes {wanted} or more"
+        )
+    return read
+
+
+class Joined:
+    """Items of several selections, one selection behind the other; no item may be in two."""
+
+    def __init__(self, *selections: Selection[Item]) -> None:
+        self._selections = selections
+
+    def __len__(self) -> int:
+        return sum(map(len, self._selections))
+
+    def __iter__(self) -> Iterator[Item]:
+        return chain.from_iterable(self._selections)
 
 
 def _wrong_with(vector: NDArray[np.float32]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mekiki.media.detections import Detections
 from mekiki.media.preprocessing import ReadPicture
 from mekiki.records import Image
 from mekiki.training.card import ModelCard
@@ -64,6 +65,30 @@ class TextEmbedder(Protocol):
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return ``(N, D)`` vectors, not scaled to unit length; no texts give ``(0, D)``."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds objects in pictures. Both methods may be called from several threads at once."""
+
+    identity: str
+    """All that decides its boxes: its kind, the hash of its weights, its classes, its thresholds."""
+
+    device: str
+    """What it runs on, in words: ``cpu (onnxruntime)``."""
+
+    n_at_once: int
+    """How many calls of `detect` at the same time make it faster; 1 where one call uses all there is."""
+
+    def prepare(self, image: Image) -> Any:
+        """Return a picture as `detect` takes it, from RGB uint8 ``(H, W, 3)``; boxes come in pixels of this picture."""
+        ...
+
+    def detect(self, batch: Sequence[Any]) -> list[Detections]:
+        """Return what it finds in each, the surest first; how pictures are batched changes nothing beyond 0.1 px.
+
+        What cannot be read of a single picture, such as scores that are no numbers, is its `Detections.fault`.
+        """
         ...
 
 

@@ -47,13 +47,14 @@ class OnnxClassifier(GraphClassifier):
         return scores
 
 
-def open_session(graph: str | bytes, device: str, name: str) -> tuple[Any, str]:
+def open_session(graph: str | bytes, device: str, name: str, n_threads: int | None = None) -> tuple[Any, str]:
     """Return an inference session on all cores that may be used, or on a GPU, and the device in words.
 
     Args:
         graph: The path of a file, or its content.
         device: As `onnx_device` takes it.
         name: What errors call it.
+        n_threads: On how many cores one picture is computed; None for all.
 
     Raises:
         MissingExtraError: If ONNX Runtime is not installed.
@@ -62,17 +63,22 @@ def open_session(graph: str | bytes, device: str, name: str) -> tuple[Any, str]:
     """
     runtime = import_onnxruntime()
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = n_usable_cores()
+    options.intra_op_num_threads = n_threads or n_usable_cores()
     options.log_severity_level = ERRORS_ONLY
     provider, settings, in_words = _provider(device)
-    refusals = tuple(getattr(runtime.capi.onnxruntime_pybind11_state, one) for one in _REFUSALS)
     try:
         session = runtime.InferenceSession(graph, options, [provider], [settings])
-    except refusals as error:
+    except session_errors() as error:
         raise BackendError(f"ONNX Runtime cannot run {name}: {str(error).splitlines()[0]}") from error
     if provider not in session.get_providers():
         raise BackendError(f"ONNX Runtime cannot use the GPU {device}: mend its driver, or type --device cpu")
     return session, in_words
+
+
+def session_errors() -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime raises where a graph cannot be opened or run."""
+    state = import_onnxruntime().capi.onnxruntime_pybind11_state
+    return tuple(getattr(state, one) for one in _REFUSALS)
 
 
 def onnx_device(name: str) -> str:

@@ -35,12 +35,11 @@ def torch_device(name: str) -> str:
         UsageError: If there is no device of such a name.
         BackendError: If this machine has none, or PyTorch is not installed.
     """
+    check_device_name(name)
     torch = import_torch()
     n_gpus: int = torch.cuda.device_count() if torch.cuda.is_available() else 0
     has_mps: bool = torch.backends.mps.is_available()
     kind, _, number = name.partition(":")
-    if kind not in DEVICES or (":" in name and not (kind == "cuda" and number.isdecimal())):
-        raise unknown_name("device", name, DEVICES)
     if kind == "auto":
         return "cuda:0" if n_gpus else "mps" if has_mps else "cpu"
     if kind == "cuda":
@@ -50,6 +49,17 @@ def torch_device(name: str) -> str:
     if kind == "mps" and not has_mps:
         raise BackendError("this machine has no mps: PyTorch sees no Apple GPU. Type: --device auto")
     return kind
+
+
+def check_device_name(name: str) -> None:
+    """Refuse what is the name of no device, on whatever machine.
+
+    Raises:
+        UsageError: With the nearest name.
+    """
+    kind, colon, number = name.partition(":")
+    if kind not in DEVICES or (colon and not (kind == "cuda" and number.isdecimal())):
+        raise unknown_name("device", name, DEVICES)
 
 
 class TorchClassifier:

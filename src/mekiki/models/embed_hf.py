@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,11 @@ from pydantic import ValidationError
 from mekiki.errors import BackendError
 from mekiki.media.preprocessing import Interpolation, Preprocessing
 from mekiki.models.base import TextEmbedder
-from mekiki.models.embed_hub import first_line, hub_access
+from mekiki.models.embed_hub import hub_access
 from mekiki.models.embed_opening import EmbedderOpening
 from mekiki.models.embed_source import LoadedTower, NetworkSource, loaded_module
 from mekiki.models.embed_text import in_batches
+from mekiki.models.hf_files import loading, refuse_missing
 from mekiki.training.embedder_names import OutputName
 from mekiki.training.packages import import_torch, import_transformers
 from mekiki.training.pretrained import is_offline
@@ -114,11 +113,7 @@ def _load_model(opening: EmbedderOpening) -> tuple[Any, Mapping[str, Any]]:
         model, report = transformers.AutoModel.from_pretrained(
             opening.what, dtype=torch.float32, output_loading_info=True, **where
         )
-    missing = sorted({*report["missing_keys"], *(str(one[0]) for one in report["mismatched_keys"])})
-    if missing:
-        raise BackendError(
-            f"{opening.name} lacks {len(missing)} of its model's tensors, such as {missing[0]}: they would be random"
-        )
+    refuse_missing(opening.name, report)
     logging.getLogger("transformers.modeling_utils").addFilter(_says_nothing_of_loss)
     told = {name: value for name, value in config.items() if name not in ("transformers_version", "_name_or_path")}
     return model.eval(), told
@@ -143,36 +138,10 @@ def _from_where(opening: EmbedderOpening) -> dict[str, Any]:
 
 @contextmanager
 def _loading(opening: EmbedderOpening, what: str) -> Iterator[None]:
-    """Turn what transformers raises into one line of ours, and keep its bars and warnings from the terminal."""
-    from safetensors import SafetensorError
-    from transformers.utils import logging as loudness
-
+    """Let transformers look in a folder, the hub's cache or the hub; what it raises becomes one line of ours."""
     is_folder = Path(opening.what).is_dir()
-    level, has_bars = loudness.get_verbosity(), loudness.is_progress_bar_enabled()
-    loudness.set_verbosity_error()
-    loudness.disable_progress_bar()
-    try:
-        with warnings.catch_warnings(), nullcontext() if is_folder else hub_access(opening, opening.what, what):
-            warnings.simplefilter("ignore")
-            yield
-    except UnpicklingError as error:
-        raise BackendError(
-            f"{opening.name}: the weights of its {what} hold more than tensors, which only running them would show; "
-            "nothing was run. Take a folder with model.safetensors in it"
-        ) from error
-    except (*_TROUBLE, SafetensorError) as error:
-        raise BackendError(f"{opening.name}: transformers cannot load its {what}: {first_line(error)}") from error
-    finally:
-        loudness.set_verbosity(level)
-        if has_bars:
-            loudness.enable_progress_bar()
-
-
-_TROUBLE = (
-    *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError),
-    *(EOFError, OverflowError, MemoryError),
-)
-"""What transformers was seen to raise, or may raise, at files that it cannot use."""
+    with loading(opening.name, what), nullcontext() if is_folder else hub_access(opening, opening.what, what):
+        yield
 
 
 def _preprocessing(opening: EmbedderOpening) -> Preprocessing:

@@ -7,17 +7,32 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from mekiki.errors import BackendError
-from mekiki.models.embed_opening import EmbedderOpening
 from mekiki.training.pretrained import is_offline
 
 TIMEOUT_S = 3.0
+NEEDS_NONE = "--embedder colour-layout, which needs none"
+
+
+class Asked(Protocol):
+    """What somebody wants to have opened."""
+
+    @property
+    def name(self) -> str:
+        """As the user wrote it: ``KIND:WHAT``."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What stands before the first colon."""
+        ...
 
 
 @contextmanager
-def hub_access(opening: EmbedderOpening, repository: str, needed: str = "weights") -> Iterator[None]:
+def hub_access(opening: Asked, repository: str, needed: str = "weights", otherwise: str = NEEDS_NONE) -> Iterator[None]:
     """Let a package fetch from the hub inside; its cache alone is used where the hub is forbidden or out of reach.
 
     The packages try a hub that does not answer again and again, for half a minute per file; asked once before, it is
@@ -27,6 +42,7 @@ def hub_access(opening: EmbedderOpening, repository: str, needed: str = "weights
         opening: What was asked for.
         repository: Where its files are on the hub; empty if they are somewhere else.
         needed: What is fetched, in words.
+        otherwise: What else can be typed, where nothing can be fetched.
 
     Raises:
         BackendError: For whatever the package raises when it has not got the file.
@@ -43,11 +59,11 @@ def hub_access(opening: EmbedderOpening, repository: str, needed: str = "weights
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
         reason = why or first_line(error)
         fetch = f"hf download {repository}" if repository else "the same"
-        own = "a folder that you have as hf:FOLDER" if opening.kind == "hf" else "a file that you have with --weights"
+        is_folder = opening.kind in ("hf", "qwen-vl")
+        own = f"a folder that you have as {opening.kind}:FOLDER" if is_folder else "a file that you have with --weights"
         raise BackendError(
             f"the {needed} of {opening.name} cannot be fetched: {reason}. Ways out: on a machine with internet type "
-            f"{fetch} and copy {constants.HF_HUB_CACHE} from there; {own}; "
-            "--embedder colour-layout, which needs none"
+            f"{fetch} and copy {constants.HF_HUB_CACHE} from there; {own}; {otherwise}"
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = before

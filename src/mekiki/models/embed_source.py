@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.dataset.ids import MODEL_ID_LENGTH
-from mekiki.errors import BackendError
+from mekiki.errors import BackendError, NoWordsError
 from mekiki.media.preprocessing import Preprocessing, ReadPicture, seen_by
 from mekiki.models.base import Embedder, TextEmbedder
 from mekiki.models.embed_hub import first_line
@@ -78,11 +78,12 @@ class Source(ABC):
         """Return its text side.
 
         Raises:
-            BackendError: If it has none.
+            NoWordsError: If it has none.
         """
-        raise BackendError(
+        raise NoWordsError(
             f"{opening.name} has no text side, so words have no place among its pictures. All clip: embedders have "
-            f"one, and hf: those of CLIP and SigLIP. Type: mekiki embed --embedder {WITH_WORDS}, then this again"
+            "one, and hf: those of CLIP and SigLIP",
+            WITH_WORDS,
         )
 
 

@@ -21,7 +21,7 @@ from mekiki.training.card import DEFAULT_THRESHOLD, ModelCard
 from mekiki.training.deciding import GAINS, takes_highest, told_per_million
 from mekiki.training.judging_heads import Head, compare_projections, describe_vectors
 from mekiki.training.origins import Source, calibrated_on, searched_on, tuned_on
-from mekiki.training.telling import describe
+from mekiki.training.telling import describe, missed_gate
 
 MAX_MISTAKES = 60
 
@@ -185,17 +185,8 @@ def refuse_gates(gates: Mapping[str, float], metrics: Metrics) -> list[str]:
     A gate passes if the lower end of the figure's interval lies above its value and is reliable. Whether figures of a
     model can pass at all is decided by `mekiki.catalog.exposure.refuse_gating`.
     """
-    reasons = []
-    for name, least in gates.items():
-        found = metrics.value(name)
-        shown = f"{name} is {describe(found)}"
-        if math.isnan(found.low):
-            reasons.append(f"{name} could not be measured")
-        elif not found.is_reliable:
-            reasons.append(f"{shown}, which rests on too few groups to be believed")
-        elif not found.low > least:
-            reasons.append(f"{shown}, and the lower end must lie above {least:g}")
-    return reasons
+    found = {name: metrics.value(name) for name in gates}
+    return [reason for name, one in found.items() for reason in missed_gate(name, one, describe(one), gates[name])]
 
 
 def check_metric(name: str) -> str:

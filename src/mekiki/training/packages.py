@@ -1,11 +1,11 @@
-"""The packages of the extras ``train`` and ``clip``, imported when they are first needed."""
+"""The packages of the extras ``train``, ``clip`` and ``hf``, imported when they are first needed."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from mekiki.errors import MissingExtraError
+from mekiki.registry import import_extra
 from mekiki.torchvision_ops import declare_torchvision_ops
 
 
@@ -18,11 +18,7 @@ def import_torch() -> Any:
     # Threads that wait must not spin: on cores shared with the threads that read pictures, or with anybody else's
     # work, training was seen to be eight times as slow. Read once, when PyTorch is loaded; what the user set stays.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("torch", "train") from error
-    return torch
+    return import_extra("torch", "train")
 
 
 def import_torchvision() -> Any:
@@ -33,11 +29,7 @@ def import_torchvision() -> Any:
     """
     import_torch()
     declare_torchvision_ops()
-    try:
-        import torchvision
-    except ImportError as error:
-        raise MissingExtraError("torchvision", "train") from error
-    return torchvision
+    return import_extra("torchvision", "train")
 
 
 def import_timm() -> Any:
@@ -47,11 +39,7 @@ def import_timm() -> Any:
         MissingExtraError: If it or what it is built on is not installed.
     """
     import_torchvision()
-    try:
-        import timm
-    except ImportError as error:
-        raise MissingExtraError("timm", "train") from error
-    return timm
+    return import_extra("timm", "train")
 
 
 def import_safetensors() -> Any:
@@ -61,11 +49,7 @@ def import_safetensors() -> Any:
         MissingExtraError: If it or PyTorch is not installed.
     """
     import_torch()
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise MissingExtraError("safetensors", "train") from error
-    return safetensors.torch
+    return import_extra("safetensors.torch", "train", "safetensors")
 
 
 def import_open_clip() -> Any:
@@ -75,23 +59,18 @@ def import_open_clip() -> Any:
         MissingExtraError: If it or what it is built on is not installed.
     """
     import_torchvision()
-    try:
-        import open_clip
-    except ImportError as error:
-        raise MissingExtraError("open_clip_torch", "clip") from error
-    return open_clip
+    return import_extra("open_clip", "clip", "open_clip_torch")
 
 
-def import_transformers() -> Any:
+def import_transformers(extra: str = "clip") -> Any:
     """Return transformers, without its reports on how it is used.
+
+    Args:
+        extra: Of mekiki, the one that brings what is wanted of it.
 
     Raises:
         MissingExtraError: If it or what it is built on is not installed.
     """
     import_torchvision()
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "clip") from error
-    return transformers
+    return import_extra("transformers", extra)

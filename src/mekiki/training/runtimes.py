@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from mekiki.errors import MissingExtraError
+from mekiki.registry import import_extra
 
 ONNXRUNTIME_OFF = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
 """Environment variables, by version of ONNX Runtime, that keep it silent from its first moment: the function that it
@@ -25,11 +25,7 @@ def import_onnx() -> Any:
     Raises:
         MissingExtraError: If it is not installed.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtraError("onnx", "onnx") from error
-    return onnx
+    return import_extra("onnx", "onnx")
 
 
 def import_onnxruntime() -> Any:
@@ -39,10 +35,7 @@ def import_onnxruntime() -> Any:
         MissingExtraError: If it is not installed.
     """
     os.environ.update(dict.fromkeys(ONNXRUNTIME_OFF, "1"))
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError("onnxruntime", "onnx") from error
+    onnxruntime = import_extra("onnxruntime", "onnx")
     onnxruntime.disable_telemetry_events()
     return onnxruntime
 
@@ -55,11 +48,7 @@ def import_openvino() -> Any:
     """
     if "openvino" not in sys.modules:
         sys.modules[OPENVINO_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        import openvino
-    except ImportError as error:
-        raise MissingExtraError("openvino", "openvino") from error
-    return openvino
+    return import_extra("openvino", "openvino")
 
 
 def import_nncf() -> Any:
@@ -69,8 +58,4 @@ def import_nncf() -> Any:
         MissingExtraError: If it is not installed.
     """
     import_openvino()
-    try:
-        import nncf
-    except ImportError as error:
-        raise MissingExtraError("nncf", "openvino") from error
-    return nncf
+    return import_extra("nncf", "openvino")

@@ -35,6 +35,29 @@ def describe(estimate: Estimate, sign: str = "") -> str:
     return f"{value} [{low}, {high}]{'' if estimate.is_reliable else '†'}"
 
 
+def missed_gate(what: str, found: Estimate, shown: str, least: float, too_few: str = "groups") -> list[str]:
+    """Return why a figure does not pass a gate, in a list of one; empty if it passes.
+
+    It passes if the lower end of its interval lies above a value and is reliable.
+
+    Args:
+        what: Name of the figure.
+        found: The figure.
+        shown: As a reader sees it.
+        least: The value.
+        too_few: What there is too little of where the interval is not reliable, in the plural.
+
+    Example:
+        >>> missed_gate("F1", Estimate(0.5, 0.25, 0.75), "0.50", 0.4)
+        ['F1 is 0.50, and the lower end must lie above 0.4']
+    """
+    if np.isnan(found.low):
+        return [f"{what} could not be measured"]
+    if not found.is_reliable:
+        return [f"{what} is {shown}, which rests on too few {too_few} to be believed"]
+    return [] if found.low > least else [f"{what} is {shown}, and the lower end must lie above {least:g}"]
+
+
 def tell_verdict(content: Mapping[str, Any], part: str) -> list[str]:
     """Return a table of models on a part, what their thresholds gain, and how they compare.
 
