@@ -1,0 +1,1 @@
+"""How rare each of many things is: one scorer per file, arrays in, arrays out."""
