@@ -70,3 +70,52 @@ def test_the_search_benchmark_finds_what_it_planted() -> None:
     assert int(found["planted pairs found"].removesuffix(" of 600")) >= 594
     assert found["pairs found, false ones"].endswith(", 0")
     assert found["cells; share of the widest pairs that meet in one, as measured by it"].startswith("346;")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("weights", "lowest", "highest"), [("yolox_nano.onnx", 22, 36), ("yolov8n_int8.onnx", 33, 47)])
+def test_detectors_are_as_precise_as_their_published_figures_make_plausible(
+    weights: str, lowest: float, highest: float, shared_data: Path
+) -> None:
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    bench = load("detection")
+    found = bench.boxes_as_coco(bench.open_weights(weights, confidence=0.001, iou=0.65, max_boxes=300))
+
+    whole, loose = bench.average_precision(found, 10)
+
+    assert lowest < bench.PUBLISHED[weights] < highest
+    assert lowest < whole.value < highest
+    assert whole.low < whole.high < loose.high
+    assert whole.value < loose.value
+
+
+@pytest.mark.slow
+def test_the_rarity_benchmark_measures_every_way_at_every_size() -> None:
+    pytest.importorskip("faiss", reason="faiss-cpu is not installed")
+    pytest.importorskip("pyod", reason="PyOD is not installed")
+    bench = load("rarity")
+
+    rows = list(bench.run((300, 600)))
+
+    assert [row["what"] for row in rows] == [one.what for one in bench.CONTENDERS] * 2
+    assert all(row["ratio"] == 1 for row in rows if row["what"] == bench.SEARCH)
+    assert [row["exponent"] is None for row in rows] == [True] * len(bench.CONTENDERS) + [False] * len(bench.CONTENDERS)
+    assert "GFLOP per second and core" in bench.limit_line(rows, bench.product_speed(256))
+
+
+@pytest.mark.slow
+def test_the_rare_truth_benchmark_measures_every_scorer_beside_chance(tmp_path: Path, shared_data: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    bench = load("rare_truth")
+    assert shared_data in bench.CAMVID.parents
+
+    lines = [line.split(" | ") for line in bench.run(tmp_path, n_draws=1, n_frames=12) if line.startswith("| ")]
+
+    ranked, hidden = (
+        [line for line in lines if len(line) == n_columns and "scorer" not in line] for n_columns in (10, 8)
+    )
+    assert (
+        {line[2] for line in ranked} == {line[2] for line in hidden} == {*bench.BY_VECTORS, *bench.BY_CLASS, "combined"}
+    )
+    assert len(ranked) == 2 * (5 + 7 + 7)
+    assert all(line[5] in bench.MARKS.values() for line in (*ranked, *hidden))

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from mekiki.api.recipes import RecipeOptions, plan_recipe, read_recipe, shipped_recipes
+from mekiki.api.recipes import RecipeOptions, parse_change, plan_recipe, read_recipe, shipped_recipes
 from mekiki.api.verbs import STAGES, settings_class
 from mekiki.cli.flags import Parser, add_common_flags, add_setting_flags, setting_values
 from mekiki.cli.help import COMMANDS, VERBS
@@ -60,7 +60,13 @@ SEED_5_FLAGS = {
 }
 """Of the scripts that the safety guide compares ours with, and of TensorBoard."""
 
-SEED_FLAGS = {"wildlife.md": SEED_1_FLAGS, "frames-quality.md": SEED_1_FLAGS, "safety.md": SEED_5_FLAGS}
+SEED_2_FLAGS = {"--minimal-io"}
+SEED_FLAGS = {
+    "wildlife.md": SEED_1_FLAGS,
+    "frames-quality.md": SEED_1_FLAGS,
+    "safety.md": SEED_5_FLAGS,
+    "rare-objects.md": {flag.replace("_", "-") for flag in SEED_2_FLAGS} | SEED_2_FLAGS,
+}
 
 
 def name_of(path: Path) -> str:
@@ -124,7 +130,7 @@ def check_command(command: str) -> None:
             parser.add_argument(flag, action="append", default=[])
         parser.add_argument("--allow-code", action="store_true")
         given, paths = parser.parse_known_args(rest[1:])
-        changes = dict(change.split("=", 1) for change in given.set)
+        changes = dict(parse_change(change) for change in given.set)
         start = next(iter(vars(given)["from"]), None)
         plan_recipe(read_recipe(rest[0]), RecipeOptions(paths, changes, given.skip, start, given.allow_code))
 
@@ -263,7 +269,8 @@ def test_every_key_that_is_printed_is_explained(photos: Path, capsys: pytest.Cap
     common = section(text, "## Every stage")
     about_certificates = section((ROOT / "docs/splits.md").read_text(), "## The certificate")
 
-    for words in [[stage, *words] for stage in VERBS for words in STAGE_WORDS.get(stage, [[]])]:
+    write_text(photos / "rare.txt", "IMG_0003.jpg\nIMG_0007.jpg\n")
+    for words in [*([stage, *words] for stage in VERBS for words in STAGE_WORDS.get(stage, [[]])), *OF_WHAT_IS_RARE]:
         assert main([*words, "-w", "ws", "--json", "--quiet"]) == (4 if "--gate" in words else 0)
         printed = json.loads(capsys.readouterr().out)
         for key in printed:
@@ -282,15 +289,27 @@ TRAIN = ["--arch", "small-cnn", "--no-pretrained", "--image-size", "32", "--epoc
 STAGE_WORDS = {
     "ingest": [["photos", "--labels", "photos/labels.csv"]],
     "annotate": [["--annotator", "human:ALICE", "--labels", "photos/labels.csv"], ["--agreement"]],
-    "embed": [["--embedder", "colour-layout"]],
+    "detect": [["--detector", "blobs"]],
+    "embed": [["--embedder", "colour-layout"], ["--embedder", "colour-layout", "--kind", "crop"]],
     "search": [["photos/IMG_0003.jpg"]],
     "train": [[*TRAIN, "--name", "first"], [*TRAIN, "--name", "second", "--seed", "1"]],
     "predict": [["first"], ["second"], ["first", "photos/IMG_0003.jpg"]],
     "ensemble": [["first", "second"]],
     "tune": [["first", "--cross-fit", "2"]],
+    "mine": [["--target-classes", "blob"]],
+    "map": [["--method", "pca"]],
+    "caption": [["--captioner", "class-name"]],
     "evaluate": [[], ["--gate", "micro_f1=0"]],
 }
 """What has to be said for a stage to do its work on the photos; each is done in all its ways, in the usual order."""
+
+OF_WHAT_IS_RARE = [
+    ["evaluate", "--rarity", "--truth", "photos/rare.txt", "--gate", "knn:average_precision=1"],
+    ["evaluate", "--rarity", "--inject", "photos", "--scorers", "knn", "--repeats", "2"],
+    ["export", "--format", "rare-objects"],
+    ["export", "--kind", "crop", "--output", "crops"],
+]
+"""What is done after that, with what `mine` chose."""
 
 
 def fixed_keys(certificate: dict[str, Any]) -> Iterator[str]:

@@ -94,6 +94,27 @@ def test_an_empty_folder_has_no_duplicates(tmp_path: Path) -> None:
     assert run_example("find_duplicates.py", tmp_path) == (0, "", "")
 
 
+def test_what_is_unlike_the_others_comes_first(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for number in range(30):
+        pixels = np.full((48, 48, 3), 96, np.uint8) + rng.integers(0, 24, (48, 48, 1), dtype=np.uint8)
+        pixels[12:36, 12:36] = (220, 60, 40) if number == 17 else (120, 120, 130)
+        (tmp_path / "crops").mkdir(exist_ok=True)
+        PillowImage.fromarray(pixels).save(tmp_path / f"crops/{number}.png")
+    write_text(tmp_path / "crops/broken.png", "no picture")
+
+    code, out, err = run_example("rank_crops.py", tmp_path / "crops", "3")
+
+    assert code == 0
+    assert out.splitlines()[0] == "1. 1.00 (knn 1.00, isolation 1.00)  17.png"
+    assert len(out.splitlines()) == 3
+    assert "broken.png" in err
+
+
+def test_an_empty_folder_has_nothing_rare(tmp_path: Path) -> None:
+    assert run_example("rank_crops.py", tmp_path) == (0, "", "")
+
+
 @pytest.fixture
 def labelled(tmp_path: Path) -> Path:
     """Forty pictures that have nothing in common but a bright square in the foxes' and a dark one in the hares'."""
@@ -186,7 +207,7 @@ def test_a_promised_recall_is_said_to_be_kept_or_not(tmp_path: Path) -> None:
 
 
 NAMES = [
-    *("split_a_folder.py", "check_my_split.py", "find_duplicates.py"),
+    *("split_a_folder.py", "check_my_split.py", "find_duplicates.py", "rank_crops.py"),
     *("train_and_tune.py", "thresholds_for_my_scores.py", "score_with_onnx.py"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from PIL import Image as PillowImage
 from mekiki.api.recipes import RecipeOptions, plan_recipe, read_recipe, run_recipe, shipped_recipes
 from mekiki.api.verbs import settings_class
 from mekiki.api.workspace import status
+from mekiki.demo.street import StreetSettings, make_street_world
 from mekiki.demo.world import World
 from mekiki.media.finding import read_list_file
+from mekiki.records import Tally
 from mekiki.settings import parse_settings
 from mekiki.training.card import read_card
 from workspaces import scene, write_photo, write_text
@@ -128,3 +131,27 @@ def test_safety_runs_and_a_second_run_does_nothing(tmp_path: Path) -> None:
     assert (card.class_names, card.settings["negative"]) == (("unsafe",), "safe")  # nobody said which is positive
     page = (tmp_path / "ws" / first[-1].outputs["report"]).read_text(encoding="utf-8")
     assert "PR-AUC (trapezoid)" in page
+
+
+def test_rare_objects_runs_and_a_second_run_does_nothing(tmp_path: Path) -> None:
+    world = make_street_world(tmp_path / "streets", StreetSettings(seed=1, n_scenes=30, n_rare=5))
+    changes = {
+        "detect.detector": "blobs",
+        "embed.embedder": "colour-layout",
+        "mine.keep": "count:10",
+        "map.method": "pca",
+        "caption.captioner": "class-name",
+    }
+    options = RecipeOptions(paths=[world.photos], changes=changes)
+
+    first = run_recipe("rare-objects", tmp_path / "ws", options)
+    second = run_recipe("rare-objects", tmp_path / "ws", options)
+
+    assert [one.stage for one in first] == [step.stage for step in read_recipe("rare-objects")]
+    assert [one.n_failed for one in first] == [1] + [0] * (len(first) - 1)
+    assert [(one.n_written, one.n_rows) for one in second] == [(0, 0)] * len(first)
+    tallies = [Tally.from_json(one) for step in first for one in step.extra.get("counts", [])]  # refuse what is wrong
+    assert {"sampling", "selection", "describing"} <= {one.step for one in tallies}
+    records = json.loads((tmp_path / "ws" / "exports" / "rare-objects" / "detection_results.json").read_text())
+    assert sum(one["is_outlier"] for one in records) == 10
+    assert (tmp_path / "ws" / first[-1].outputs["report"]).stat().st_size > 10_000

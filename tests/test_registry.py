@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from mekiki.errors import UsageError
-from mekiki.registry import Registry
+from mekiki.errors import MissingExtraError, UsageError
+from mekiki.registry import Registry, import_extra
 
 SHAPES: Registry[object] = Registry("shape", {"fraction": "fractions:Fraction", "path": "pathlib:PurePosixPath"})
 
@@ -29,3 +29,9 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_all() -> None:
         UsageError, match=r"no shape is called 'fractoin'. Did you mean 'fraction'\? Known: fraction, path"
     ):
         SHAPES.create("fractoin:1")
+
+
+def test_a_package_that_is_not_installed_says_which_extra_brings_it() -> None:
+    assert import_extra("xml.dom", "any").__name__ == "xml.dom"
+    with pytest.raises(MissingExtraError, match=r'nowhere-py is not installed. Type: pip install "mekiki\[odd\]"'):
+        import_extra("nowhere.at_all", "odd", "nowhere-py")

@@ -48,7 +48,7 @@ def every(n: int, fault: str) -> Fault:
 
 @dataclass
 class VlmServer:
-    """Answers each picture with ``labels(picture)``.
+    """Answers each picture with ``labels(picture)``, or, where ``says`` is given, with the plain text ``says(asked)``.
 
     ``fault`` says what goes wrong with a request: a status such as ``"500"``, or ``broken`` (no JSON), ``text`` (JSON
     around words), ``wrong`` (a class of no list), ``hang``, ``drip`` (one byte after another, for ever), ``drip-head``
@@ -57,6 +57,7 @@ class VlmServer:
     """
 
     labels: Callable[[bytes], Any] = lambda _picture: ["fox"]
+    says: Callable[[Asked], str] | None = None
     fault: Fault = no_fault
     delay_s: float = 0.0
     retry_after: str | None = "0"
@@ -177,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _content(self, asked: Asked, kind: str, fault: str | None) -> dict[str, Any]:
         labels = ["purple wombat"] if fault == "wrong" else self.owner.labels(asked.picture)
         said = json.dumps({"labels": labels, "confidence": 0.9, "reason": "it looks so"}, ensure_ascii=False)
+        if self.owner.says is not None:
+            said = self.owner.says(asked)
         text = f"Here you are: {said} Bye." if fault == "text" else "I see a fox" if fault == "prose" else said
         if fault == "incomplete":
             text = text[:12]
@@ -215,6 +218,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", self.owner.location)
         self.end_headers()
         self.wfile.write(raw)
+
+
+def question_of(asked: Asked) -> str:
+    """Return the words of the user's part of a request of either protocol."""
+    for message in asked.body.get("input") or asked.body.get("messages") or ():
+        if message["role"] == "user":
+            return str(next(part["text"] for part in message["content"] if "text" in part))
+    return ""
 
 
 def _picture_of(body: Mapping[str, Any]) -> bytes:

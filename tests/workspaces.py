@@ -121,7 +121,7 @@ def _lasting(row: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in row.items() if name not in (*TIMES, "sequence", "summary")}
     if row.get("summary"):
         summary = json.loads(row["summary"])
-        passing = ("seconds", "n_written", "n_skipped", "n_rows")
+        passing = ("seconds", "seconds_in_all", "n_written", "n_skipped", "n_rows")
         kept["summary"] = {name: value for name, value in summary.items() if name not in passing}
     return kept
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mekiki.api.workspace import forget, status
 from mekiki.catalog.db import Catalog
+from mekiki.catalog.describing import find_descriptions
 from mekiki.catalog.forget import ITEM_TABLES, RUN_TABLES
+from mekiki.catalog.mining import require_mining
 from mekiki.catalog.results import read_labels, require_split
 from mekiki.cli.main import main
 from mekiki.dataset.ids import hash_file
 from mekiki.errors import DataError, UsageError
+from objects import make_scenes
 from pictures import jpeg
 from videos import RECIPES, make_video
 from workspaces import dump, file_hashes, ingest, labels, query, run, scene, tables, write_photo, write_text
@@ -220,3 +224,48 @@ def test_a_reader_that_is_open_is_no_hindrance(filled: Path, tmp_path: Path) -> 
         forget(filled, str(tmp_path / "in/a.jpg"))
 
         assert len(list(open_rows)) == 4
+
+
+def mined_objects(workspace: Path) -> dict[str, dict[str, Any]]:
+    """Detect, embed, mine and name the objects of a workspace; return what the two files say that hold them."""
+    run("detect", workspace, detector="blobs")
+    run("embed", workspace, embedder="colour-layout", kind=["crop"])
+    mined = run("mine", workspace, keep="count:6")
+    named = run("caption", workspace, captioner="class-name", final_rule="names")
+    runs = {"mining.json": mined.run_id, "descriptions.json": named.extra["judgement"]["run_id"]}
+    return {name: json.loads((workspace / "runs" / run_id / name).read_text()) for name, run_id in runs.items()}
+
+
+def test_a_picture_that_comes_back_is_mined_and_described_as_before(tmp_path: Path) -> None:
+    workspace = make_scenes(tmp_path / "ws", 6)
+    before = mined_objects(workspace)
+    crop_id = before["mining.json"]["selected"][0]["item_id"]
+    photo = query(workspace, "SELECT parent_id FROM items WHERE item_id = ?", crop_id)[0][0]
+    gone = {row[0] for row in query(workspace, "SELECT item_id FROM items WHERE parent_id = ?", photo)}
+
+    forget(workspace, photo)
+
+    for name in before:
+        (path,) = workspace.glob(f"runs/*/{name}")
+        assert not any(one in path.read_text() for one in gone)
+    with Catalog(workspace) as catalog:
+        mining = require_mining(catalog)
+        described = find_descriptions(catalog, mining)
+    assert described is not None
+    left = [one["item_id"] for one in before["mining.json"]["selected"] if one["item_id"] not in gone]
+    assert [one.item_id for one in mining.selected] == list(described.described) == left
+    ingest(workspace, workspace / "in")
+    assert mined_objects(workspace) == before
+    assert {row[0] for row in query(workspace, "SELECT status FROM runs")} == {"finished"}
+
+
+def test_each_file_is_written_once_however_much_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = make_scenes(tmp_path / "ws", 6)
+    mined_objects(workspace)
+    (run_id,) = query(workspace, "SELECT run_id FROM runs WHERE stage = 'detect'")[0]
+    written: list[str] = []
+    monkeypatch.setattr("mekiki.catalog.forget.write_whole", lambda path, _content: written.append(path.name))
+
+    forget(workspace, run_id)
+
+    assert sorted(written) == ["descriptions.json", "mining.json"]

@@ -18,7 +18,7 @@ from mekiki.models.openai_server import OpenAiServer
 from mekiki.models.pricing import Price, Sizes, Tiles
 from mekiki.models.retries import Pacer, StoppedError
 from mekiki.models.vlm_openai import Showing, VlmAnnotator
-from mekiki.models.vocabulary import plain_vocabulary
+from mekiki.models.vocabulary import Language, Vocabulary, plain_vocabulary
 from vlm_server import VlmServer, every
 
 QUESTION = Question("item", np.full((40, 60, 3), 99, np.uint8))
@@ -309,3 +309,21 @@ def test_two_servers_behind_one_gateway_do_not_share_answers(monkeypatch: pytest
         found.append(OpenAiServer("chat", 1.0).address)
 
     assert found == ["127.0.0.1:9/a/v1", "127.0.0.1:9/b/v1", "127.0.0.1:9/a/v1"]
+
+
+@pytest.mark.parametrize(
+    ("language", "key"),
+    [
+        ("en", "faa49e103ca8f82b0e49facc37b32a480c4a421ef672af3f7083ffa7bbca309d"),
+        ("ja", "200b5ecdbc53f07ce28320d246f3a9740e20bab0e845b32da716211a4a793698"),
+    ],
+)
+def test_answers_that_users_have_paid_for_keep_their_frozen_keys(
+    language: Language, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
+    words = Vocabulary(("fox", "タヌキ"), {"raccoon dog": "タヌキ"}, hint="Look.", language=language)
+
+    annotator = VlmAnnotator(OpenAiServer("auto", 9), words, Sampling("m", "high", 99, 0.5, "low"), Showing(512, 90))
+
+    assert annotator.key("0123456789abcdef0123456789abcdef") == key, "as computed before other topics came"

@@ -247,6 +247,9 @@ def test_a_folder_that_holds_what_is_exported_is_never_replaced(spelled: str, th
 def test_a_file_in_the_place_of_the_folder_is_refused(three: Path, tmp_path: Path) -> None:
     write_text(tmp_path / "out", "mine")
 
+    for inside in ("out/x", "out/x/y"):
+        with pytest.raises(UsageError, match="out is a file: give a folder"):
+            run("export", three, output=tmp_path / inside)
     with pytest.raises(UsageError, match="is a file: give a folder"):
         run("export", three, output=tmp_path / "out")
 

@@ -470,7 +470,7 @@ def test_files_that_are_not_in_the_workspace_are_told(plain: Path, tmp_path: Pat
     summary = run("split", plain, check=table, adopt=True)
 
     assert parts_now(plain) == GIVEN
-    assert any(note.startswith("1 entries are about files that are not in the workspace") for note in summary.notes)
+    assert any(note.startswith("1 entry is about files that are not in the workspace") for note in summary.notes)
 
 
 def test_entries_that_cannot_be_read_are_failures(

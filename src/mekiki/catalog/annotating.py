@@ -123,9 +123,9 @@ def count_labels(catalog: Catalog, run_id: str) -> dict[str, Any]:
 
 
 def count_rows(catalog: Catalog, run_id: str) -> int:
-    """Return how many labels and attributes one run has written."""
-    sql = "SELECT (SELECT count(*) FROM labels WHERE run_id = ?) + (SELECT count(*) FROM attributes WHERE run_id = ?)"
-    return int(catalog.value(sql, (run_id, run_id)))
+    """Return how many labels, attributes and captions one run has written."""
+    counts = [f"(SELECT count(*) FROM {table} WHERE run_id = ?)" for table in ("labels", "attributes", "captions")]
+    return int(catalog.value(f"SELECT {' + '.join(counts)}", (run_id,) * len(counts)))
 
 
 def count_left_out(catalog: Catalog, run_id: str, attribute: str) -> dict[str, int]:

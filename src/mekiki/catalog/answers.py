@@ -11,12 +11,12 @@ import json
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mekiki.catalog.db import DATABASE_NAME, Catalog, Transaction
+from mekiki.catalog.db import DATABASE_NAME, ONE_OF, Catalog, Transaction
 from mekiki.catalog.runs import now
 from mekiki.catalog.writers import WRITERS
 
@@ -120,9 +120,9 @@ def spent_by(catalog: Catalog, run_id: str) -> Spent:
     return Spent(*row)
 
 
-def forget_answers(transaction: Transaction, item_id: str) -> int:
-    """Delete the answers about an item and return how many; that they were paid for stays known."""
-    where, parameters = "json_extract(answer, '$.item_id') = ?", (item_id,)
+def forget_answers(transaction: Transaction, item_ids: Sequence[str]) -> int:
+    """Delete the answers about items and return how many; that they were paid for stays known."""
+    where, parameters = f"json_extract(answer, '$.item_id') IN {ONE_OF}", (json.dumps(item_ids),)
     found = list(transaction.catalog.rows(f"SELECT usage, received_at FROM answers WHERE {where}", parameters))
     rows = [(f"{FORGOTTEN}.{secrets.token_hex(16)}", NO_ANSWER, *row) for row in found]
     transaction.upsert("answers", ("key", "answer", "usage", "received_at"), rows)

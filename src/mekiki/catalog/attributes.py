@@ -14,9 +14,12 @@ def write_attributes(transaction: Transaction, rows: Iterable[tuple[str, str, st
 
 
 def read_attributes(catalog: Catalog) -> dict[str, dict[str, str]]:
-    """Return item id to name to value; where runs disagree, the latest run wins."""
+    """Return item id to name to value; where runs disagree, the latest run wins. What ``detect`` counts is its own."""
     found: dict[str, dict[str, str]] = {}
-    sql = "SELECT item_id, name, value FROM attributes a LEFT JOIN runs r ON r.run_id = a.run_id ORDER BY r.sequence"
+    sql = (
+        "SELECT item_id, name, value FROM attributes a LEFT JOIN runs r ON r.run_id = a.run_id "
+        "WHERE r.stage IS NOT 'detect' ORDER BY r.sequence"
+    )
     for item_id, name, value in catalog.rows(sql):
         found.setdefault(item_id, {})[name] = value
     return found

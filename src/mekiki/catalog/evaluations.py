@@ -34,14 +34,17 @@ class Evaluation:
         return dict(models[wanted])
 
 
+def evaluations_of_models(catalog: Catalog) -> list[Run]:
+    """Return the finished runs that measured models and no rankings, the one whose command was given last first."""
+    found = [run for run in runs_of(catalog, "evaluate") if run.finished_at and not run.settings.get("rarity")]
+    return sorted(found, key=lambda run: run.finished_at or "", reverse=True)
+
+
 def find_evaluation(catalog: Catalog, split_run_id: str | None, part: str) -> Evaluation | None:
     """Return the latest evaluation on a part of a split whose files are still there, or None."""
-    fitting = [
-        run
-        for run in runs_of(catalog, "evaluate")
-        if run.finished_at and run.reads.get("split") == split_run_id and run.settings.get("part") == part
-    ]
-    for run in sorted(fitting, key=lambda run: run.finished_at or "", reverse=True):
+    for run in evaluations_of_models(catalog):
+        if run.reads.get("split") != split_run_id or run.settings.get("part") != part:
+            continue
         path = catalog.locate(run.summary["outputs"][METRICS_NAME])
         if path.is_file():
             return Evaluation(run, json.loads(path.read_text(encoding="utf-8")))

@@ -14,6 +14,7 @@ from mekiki.dataset.duplicates import group_pairs
 from mekiki.neighbours.chains import cut_chains
 from mekiki.neighbours.near_pairs import NearPairs, find_near_pairs
 from mekiki.neighbours.tables import FileVectors, RowNumbers
+from mekiki.records import ItemKind
 
 MIN_COSINE = 0.97
 
@@ -21,7 +22,7 @@ Chains = Literal["keep", "cut"]
 
 
 def read_vector_table(
-    catalog: Catalog, run: VectorRun, among: Collection[str] | None = None
+    catalog: Catalog, run: VectorRun, among: Collection[str] | None = None, kinds: Sequence[ItemKind] | None = None
 ) -> tuple[list[str], FileVectors]:
     """Return whose vectors a run has, in the order of ids, and the table of them, of which nothing is in memory.
 
@@ -29,6 +30,7 @@ def read_vector_table(
         catalog: Where from.
         run: An ``embed`` run.
         among: Items that count; None takes all that have a vector.
+        kinds: Kinds of items that count; None takes all.
 
     Raises:
         DataError: If a file of vectors is not there or not what was written.
@@ -37,7 +39,11 @@ def read_vector_table(
     numbers: dict[str, int] = {}
     files: list[int] = []
     rows: list[int] = []
-    sql = "SELECT item_id, segment, row FROM vectors WHERE run_id = ? ORDER BY item_id"
+    is_wanted = "1"
+    if kinds is not None:
+        marks = ", ".join(f"'{kind}'" for kind in kinds)
+        is_wanted = f"NOT EXISTS (SELECT 1 FROM items i WHERE i.item_id = v.item_id AND i.kind NOT IN ({marks}))"
+    sql = f"SELECT item_id, segment, row FROM vectors v WHERE run_id = ? AND {is_wanted} ORDER BY item_id"
     for item_id, segment, row in catalog.rows(sql, (run.run_id,)):
         if among is None or item_id in among:
             item_ids.append(item_id)

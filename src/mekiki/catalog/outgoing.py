@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mekiki.catalog.attributes import read_attributes
+from mekiki.catalog.crops import Crop, CropSelection, crops_of
 from mekiki.catalog.db import Catalog
+from mekiki.catalog.describing import CLASS_NAME
 from mekiki.catalog.items import NewItem, class_names, inherited_groups, item_facts, read_groups, select_items
 from mekiki.catalog.results import (
     ANNOTATOR_ORDER,
@@ -30,6 +32,9 @@ from mekiki.records import Failure, Item, ItemKind
 ANSWER_ATTRIBUTES = ("reason", "model", "response_id", "response_text", "confidence", "labels_left_out")
 """Attributes that belong to one annotator's answer: they go out with that annotator's labels only."""
 
+CROP_CLASS = "class_name"
+"""Attribute of a crop that goes out: what its detector calls it."""
+
 SAID_ELSEWHERE = ("part", "captured_at", "site", "camera", "video_path", "frame_index", "time_s")
 """Attributes that an outgoing item has fields for."""
 
@@ -42,11 +47,13 @@ class Wanted:
         kinds: Kinds of item.
         split_run_id: The split whose parts count; None takes the parts that files stated.
         annotator: Only this one's labels; None takes the resolved ones.
+        detect_run_id: The run of ``detect`` whose crops count, where crops are among the kinds.
     """
 
     kinds: Sequence[ItemKind]
     split_run_id: str | None = None
     annotator: str | None = None
+    detect_run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +97,9 @@ def gather(catalog: Catalog, wanted: Wanted, stage: str) -> Outgoing:
     for row in (*inherited_groups(catalog, own), *own):
         groups.setdefault(row.item_id, {})[row.kind] = row.key
     times = _start_times(catalog, attributes)
+    found = {one.item_id: one for one in crops_of(catalog, wanted.detect_run_id)} if wanted.detect_run_id else {}
     items, failures = [], {}
-    for item in select_items(catalog, wanted.kinds):
+    for item in _selected(catalog, wanted):
         item_id = item.item_id
         try:
             path = unchanged_path(item)
@@ -99,7 +107,7 @@ def gather(catalog: Catalog, wanted: Wanted, stage: str) -> Outgoing:
             failures[item_id] = Failure(error.path, error.reason, stage)
             continue
         said = sorted(labels.get(item_id, {}).items(), key=lambda pair: order.get(pair[0], len(order)))
-        known = attributes.get(item_id, {})
+        known = attributes.get(item_id, {}) | (_crop_facts(found[item_id], said) if item_id in found else {})
         items.append(
             OutItem(
                 item_id=item_id,
@@ -110,16 +118,31 @@ def gather(catalog: Catalog, wanted: Wanted, stage: str) -> Outgoing:
                 states={name: state for name, (state, _) in said},
                 confidence={name: confidence for name, (_, confidence) in said},
                 boxes=tuple(_box(box) for box in boxes.get(item_id, [])),
-                captions=tuple(caption.text for caption in captions.get(item_id, [])),
-                part=parts.get(item_id) if parts is not None else _given_part(known),
+                captions=tuple(one.text for one in captions.get(item_id, []) if one.annotator != CLASS_NAME),
+                part=_part(item, parts, attributes),
                 groups=groups.get(item_id, {}),
                 attributes={name: text for name, text in known.items() if name not in SAID_ELSEWHERE},
                 captured_at=known.get("captured_at") or _time_of(facts[item_id], times),
                 parent_id=item.parent_id,
+                box=item.box,
+                whole_hw=item.whole_hw,
                 **(_video_facts(facts[item_id], videos) or _stated_video(known, groups.get(item_id, {}))),
             )
         )
     return Outgoing(tuple(items), failures, tuple(order))
+
+
+def called_by_detector(going: Outgoing) -> tuple[Outgoing, list[str]]:
+    """Return the same with crops that nobody labelled under the class of their detector, and a line that says so."""
+    items = tuple(
+        replace(one, states={one.attributes[CROP_CLASS]: "present"})
+        if one.box is not None and not one.states and CROP_CLASS in one.attributes
+        else one
+        for one in going.items
+    )
+    n_called = sum(one is not other for one, other in zip(items, going.items, strict=True))
+    notes = [f"{n_called} crops without labels lie under the class that their detector gave them"] if n_called else []
+    return replace(going, items=items), notes
 
 
 def having_vectors(going: Outgoing, stored: StoredVectors) -> tuple[Outgoing, list[str]]:
@@ -176,6 +199,31 @@ def _stated_video(known: Mapping[str, str], groups: Mapping[str, str]) -> dict[s
         "frame_index": int(known["frame_index"]) if "frame_index" in known else None,
         "time_s": float(known["time_s"]) if "time_s" in known else None,
     }
+
+
+def _selected(catalog: Catalog, wanted: Wanted) -> list[Item]:
+    """Return the items, in the order of their ids; of crops those of one run, which other runs may have found too."""
+    kinds = [kind for kind in wanted.kinds if kind != "crop" or wanted.detect_run_id is None]
+    items = list(select_items(catalog, kinds)) if kinds else []
+    if len(kinds) < len(wanted.kinds) and wanted.detect_run_id is not None:
+        items += CropSelection(catalog, wanted.detect_run_id)
+    return sorted(items, key=lambda item: item.item_id)
+
+
+def _crop_facts(crop: Crop, labels: Sequence[Any]) -> dict[str, str]:
+    """Return what its detector says of a crop: the score, where it was seen, and its class if nobody labelled it."""
+    facts = {"detection_score": f"{crop.score:.4f}", "box": " ".join(f"{edge:g}" for edge in crop.box)}
+    return facts if labels else {CROP_CLASS: crop.class_name, **facts}
+
+
+def _part(item: Item, parts: Mapping[str, str] | None, attributes: Mapping[str, Mapping[str, str]]) -> str | None:
+    """Return the part of a split, or that files stated; a crop without its own has that of its picture."""
+    for item_id in (item.item_id, item.parent_id if item.kind == "crop" else None):
+        if item_id is not None:
+            part = parts.get(item_id) if parts is not None else _given_part(attributes.get(item_id, {}))
+            if part is not None:
+                return part
+    return None
 
 
 def _given_part(known: Mapping[str, str]) -> str | None:

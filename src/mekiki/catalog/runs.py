@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mekiki.catalog.db import Catalog, Transaction
+from mekiki.errors import BackendError
 from mekiki.records import Failure
 
 RUN_COLUMNS = ("run_id", "stage", "settings", "identity", "reads", "status", "started_at", "device", "version")
 CHUNK = 500
 """Ids in one statement; SQLite allows 32,766."""
+
+SECONDS_IN_ALL = "seconds_in_all"
+"""Among what a run keeps of its summary; see `Run.seconds_in_all`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,11 @@ class Run:
     device: str
     version: str
     summary: Mapping[str, Any]
+
+    @property
+    def seconds_in_all(self) -> float:
+        """What all its commands took that came to their end and wrote something."""
+        return float(self.summary.get(SECONDS_IN_ALL, self.summary.get("seconds", 0.0)))
 
 
 def now() -> str:
@@ -125,8 +135,25 @@ def mark_stale(catalog: Catalog, transaction: Transaction, run_id: str) -> None:
 
 
 def stop_run(catalog: Catalog, transaction: Transaction, run_id: str) -> None:
-    """Record that a run was given up for too many failures."""
+    """Record that a run was given up: for too many failures, or for want of what it works with."""
     _update(catalog, transaction, run_id, "stopped", None, None)
+
+
+@contextmanager
+def stopping(catalog: Catalog, stage: str, run_id: str) -> Iterator[None]:
+    """Record that a run is stopped if a model, its weights or a server is missing inside; one that was finished stays.
+
+    Raises:
+        BackendError: Whatever is missing.
+    """
+    known = find_run(catalog, run_id)
+    try:
+        yield
+    except BackendError:
+        if (known is None or known.status != "finished") and find_run(catalog, run_id) is not None:
+            with catalog.transaction(stage) as transaction:
+                stop_run(catalog, transaction, run_id)
+        raise
 
 
 def _update(
@@ -150,6 +177,11 @@ def done_among(catalog: Catalog, run_id: str, item_ids: Sequence[str]) -> set[st
         sql = f"SELECT item_id FROM done WHERE run_id = ? AND item_id IN ({marks})"
         found.update(row[0] for row in catalog.rows(sql, (run_id, *chunk)))
     return found
+
+
+def count_done(catalog: Catalog, run_id: str) -> int:
+    """Return how many items a run has done; 0 for one over a whole set."""
+    return int(catalog.value("SELECT count(*) FROM done WHERE run_id = ?", (run_id,)))
 
 
 def write_done(transaction: Transaction, run_id: str, item_ids: Iterable[str]) -> None:

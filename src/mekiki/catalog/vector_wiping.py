@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mekiki.catalog.db import Catalog
+from mekiki.catalog.db import ONE_OF, Catalog
 from mekiki.catalog.vectors import FOLDER, INDEX_PATTERN, vector_runs
 from mekiki.dataset.formats.npy import open_vector_file
 from mekiki.errors import DataError, UnreadableError
@@ -19,15 +21,18 @@ EMBEDDERS_FOLDER = Path("models") / "embedders"
 _BLOCK_ROWS = 4096
 
 
-def wipe_vectors(catalog: Catalog, item_id: str) -> None:
-    """Overwrite an item's vectors with zeros in their files, of all runs; the rows of the table are the caller's."""
-    sql = "SELECT run_id, segment, row FROM vectors WHERE item_id = ?"
-    for run_id, segment, row in list(catalog.rows(sql, (item_id,))):
+def wipe_vectors(catalog: Catalog, item_ids: Sequence[str]) -> None:
+    """Overwrite vectors of items with zeros in their files, of all runs; the rows of the table are the caller's."""
+    places: dict[Path, list[int]] = {}
+    sql = f"SELECT run_id, segment, row FROM vectors WHERE item_id IN {ONE_OF}"
+    for run_id, segment, row in catalog.rows(sql, (json.dumps(item_ids),)):
         path = catalog.locate(segment)
         if path.parent != catalog.workspace / FOLDER / run_id:
             raise DataError(f"{path} is no file of vectors of ours: mekiki forget {run_id} first")
+        places.setdefault(path, []).append(row)
+    for path, rows in places.items():
         if path.exists():
-            _wipe_rows(path, np.array([row]))
+            _wipe_rows(path, np.array(rows))
 
 
 def wipe_unused(catalog: Catalog) -> None:

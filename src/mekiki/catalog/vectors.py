@@ -70,7 +70,7 @@ def vectors_identity(space: VectorSpace, precision: str, graph_id: str = "") -> 
 def vector_runs(catalog: Catalog) -> list[VectorRun]:
     """Return every ``embed`` run, the one whose command was given last first, unfinished ones at the end."""
     ordered = sorted(runs_of(catalog, "embed"), key=lambda run: run.finished_at or "", reverse=True)
-    return [_as_vector_run(run) for run in ordered]
+    return [as_vector_run(run) for run in ordered]
 
 
 def require_vectors(catalog: Catalog, wanted: str | None = None) -> VectorRun:
@@ -207,7 +207,8 @@ def segments_of(catalog: Catalog, run_id: str) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
 
 
-def _as_vector_run(run: Run) -> VectorRun:
+def as_vector_run(run: Run) -> VectorRun:
+    """Return what a run of ``embed`` has made."""
     known = json.loads(run.identity)
     space = VectorSpace.model_validate(known["space"])
     return VectorRun(run.run_id, space, known["precision"], run.status == "finished")

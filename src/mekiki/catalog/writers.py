@@ -12,7 +12,7 @@ WRITERS: dict[str, frozenset[str]] = {
     "made": frozenset({"frames", "detect", "faces", "segment", "balance"}),
     "groups": frozenset({"ingest", "dedupe"}),
     "hashes": frozenset({"ingest", "frames", "balance"}),
-    "attributes": frozenset({"ingest", "frames", "faces", "annotate"}),
+    "attributes": frozenset({"ingest", "frames", "detect", "faces", "annotate"}),
     "classes": frozenset({"ingest", "annotate"}),
     "boxes": frozenset({"ingest", "detect", "faces"}),
     "masks": frozenset({"segment"}),

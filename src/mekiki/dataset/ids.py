@@ -122,6 +122,16 @@ def variant_id(parent_id: str, operation: str, parameters: Mapping[str, object])
     return _derived_id("variant", parent_id, operation, dict(parameters))
 
 
+def draw_lot(seed: int, item_id: str) -> str:
+    """Return the lot that an item draws: those with the smallest are taken by chance, whatever other items there are.
+
+    Example:
+        >>> draw_lot(1, "a") == draw_lot(1, "a"), draw_lot(1, "a") == draw_lot(2, "a")
+        (True, False)
+    """
+    return hashlib.sha256(f"{seed}:{item_id}".encode()).hexdigest()
+
+
 def _derived_id(*what: object) -> str:
     """Return the id of a list of values, told apart by type and position."""
     text = json.dumps(what, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))

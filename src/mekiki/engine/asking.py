@@ -1,10 +1,12 @@
-"""Asking an annotator about pictures, many at once: what the stage ``annotate`` hands to the engine."""
+"""Asking about pictures, many at once: what the stages ``annotate`` and ``caption`` hand to the engine."""
 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Generic
 
 from mekiki.catalog.attributes import write_attributes
 from mekiki.catalog.db import Transaction
@@ -12,9 +14,9 @@ from mekiki.catalog.items import write_classes
 from mekiki.catalog.results import LabelRow, write_labels
 from mekiki.engine.answers import Answers
 from mekiki.errors import UnreadableError
-from mekiki.intake.files import unchanged_path
-from mekiki.media.images import read_image, shrink_image
-from mekiki.models.annotators import Annotator, NoAnswerError
+from mekiki.intake.pictures import open_picture
+from mekiki.media.images import shrink_image
+from mekiki.models.annotators import Annotator, Asker, NoAnswerError, SaidT_co
 from mekiki.models.base import Answer, Question
 from mekiki.models.prompts import UnreadableAnswerError
 from mekiki.records import Item, LabelState, Loaded, Result
@@ -24,14 +26,14 @@ FACTS = ("reason", "model", "response_id", "response_text", "confidence", "label
 
 
 @dataclass
-class AskWork:
+class Asking(ABC, Generic[SaidT_co]):
     """What is done to each picture: look for an answer that came before, else read the picture and ask.
 
     Reading and asking happen in `load`, in the engine's reader threads, so that a slow call holds up no other: as many
     calls as ``concurrency`` are in flight, whatever the batch.
 
     Attributes:
-        annotator: Who is asked.
+        asker: Who is asked.
         answers: The cache.
         concurrency: Calls in flight at once.
         n_readers: Threads that read pictures ahead of the calls.
@@ -39,7 +41,7 @@ class AskWork:
         failed: Pictures that failed in this invocation.
     """
 
-    annotator: Annotator
+    asker: Asker[SaidT_co]
     answers: Answers
     concurrency: int
     n_readers: int
@@ -55,11 +57,11 @@ class AskWork:
     @property
     def device(self) -> str:
         """Where calls go."""
-        return self.annotator.host
+        return self.asker.host
 
     def identity(self) -> str:
         """Return what decides the answers."""
-        return self.annotator.identity()
+        return self.asker.identity()
 
     def open(self) -> None:
         """Make room for calls. The annotator gets ready when it is first asked: all may have been asked before."""
@@ -69,7 +71,7 @@ class AskWork:
 
     def stop(self) -> None:
         """Let no new call begin, and wake those that wait; the calls in flight go on."""
-        self.annotator.stop()
+        self.asker.stop()
         self.answers.stop()
 
     def load(self, item: Item) -> Iterator[Loaded]:
@@ -98,18 +100,15 @@ class AskWork:
         """Pass on what was answered."""
         return [Result(one.item_id, one.content) for one in loaded]
 
+    @abstractmethod
     def write(self, transaction: Transaction, results: list[Result]) -> int:
-        """Write a label for every class, and what else the answers say."""
-        answers: list[Answer] = [one.content for one in results]
-        write_classes(transaction, self.annotator.class_names)
-        n_rows = write_labels(transaction, (row for answer in answers for row in self._labels(answer)))
-        return n_rows + write_attributes(transaction, (row for answer in answers for row in _facts(answer)))
+        """Write what was answered, and return how many rows."""
 
-    def _known(self, item: Item) -> Answer | None:
+    def _known(self, item: Item) -> SaidT_co | None:
         """Return what came for a picture before, if it can be read."""
-        for stored in self.answers.get(self.annotator.key(item.item_id)):
+        for stored in self.answers.get(self.asker.key(item.item_id)):
             try:
-                answer = self.annotator.read(item.item_id, stored)
+                answer = self.asker.read(item.item_id, stored)
             except UnreadableAnswerError:
                 continue
             if item.item_id not in self.asked:
@@ -117,26 +116,40 @@ class AskWork:
             return answer
         return None
 
-    def _ask(self, item: Item) -> Answer:
-        path = unchanged_path(item)
-        image = shrink_image(read_image(path, at_least_px=2 * self.annotator.long_side_px), self.annotator.long_side_px)
+    def _ask(self, item: Item) -> SaidT_co:
+        side_px = self.asker.long_side_px
+        image = shrink_image(open_picture(item)(2 * side_px), side_px)
         with self._opening:
             if not self._is_open:
-                self.annotator.open()
+                self.asker.open()
                 self._is_open = True
         with self._slots:
             try:
-                answer = self.annotator.ask(Question(item.item_id, image), self.answers)
+                answer = self.asker.ask(Question(item.item_id, image), self.answers)
             except NoAnswerError as error:
-                raise UnreadableError(path, str(error)) from error
+                raise UnreadableError(item.path or item.item_id, str(error)) from error
         self.asked.add(item.item_id)
         return answer
 
+
+@dataclass
+class AskWork(Asking[Answer]):
+    """Asks which classes pictures show, and writes labels."""
+
+    asker: Annotator
+
+    def write(self, transaction: Transaction, results: list[Result]) -> int:
+        """Write a label for every class, and what else the answers say."""
+        answers: list[Answer] = [one.content for one in results]
+        write_classes(transaction, self.asker.class_names)
+        n_rows = write_labels(transaction, (row for answer in answers for row in self._labels(answer)))
+        return n_rows + write_attributes(transaction, (row for answer in answers for row in _facts(answer)))
+
     def _labels(self, answer: Answer) -> Iterator[LabelRow]:
-        for name in self.annotator.class_names:
+        for name in self.asker.class_names:
             state: LabelState = "present" if name in answer.labels else "absent"
             confidence = answer.scores.get(name, answer.confidence)
-            yield LabelRow(answer.item_id, name, self.annotator.name, state, confidence)
+            yield LabelRow(answer.item_id, name, self.asker.name, state, confidence)
 
 
 def _facts(answer: Answer) -> Iterator[tuple[str, str, str]]:

@@ -32,8 +32,9 @@ def output_folder(given: Path | None, usual: Path, used: Iterable[Path], *, over
     inside = next((path for path in used if path.is_relative_to(folder)), None)
     if inside is not None:
         raise UsageError(f"{folder} would be replaced, and {inside} is in it: give another folder with --output FOLDER")
-    if folder.is_file():
-        raise UsageError(f"{folder} is a file: give a folder with --output FOLDER")
+    blocking = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    if blocking is not None:
+        raise UsageError(f"{blocking} is a file: give a folder with --output FOLDER")
     is_ours = (folder / MARKER).exists()
     if folder.is_dir() and any(folder.iterdir()) and not is_ours and not overwrite:
         raise UsageError(f"{folder} is not empty: give another with --output FOLDER, or --overwrite to replace it")

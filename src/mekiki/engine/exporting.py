@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,24 @@ from mekiki.catalog.items import select_items
 from mekiki.catalog.outgoing import Outgoing
 from mekiki.catalog.predictions import hash_predictions, predict_runs
 from mekiki.catalog.score_pages import iter_scores
+from mekiki.dataset.formats.base import OutItem
 from mekiki.dataset.formats.npy import split_row
 from mekiki.dataset.formats.predictions_out import Prediction
 from mekiki.dataset.formats.seed1_metrics import seed1_metrics
 from mekiki.dataset.formats.seed5_out import Seed5, nsfw_column
 from mekiki.dataset.formats.vectors_matrix import MATRIX_NAME
 from mekiki.errors import DataError
+from mekiki.intake.crop_reading import CropReading
 from mekiki.media.finding import MEDIA_SUFFIXES
-from mekiki.records import VECTOR_SUFFIXES
+from mekiki.media.images import encode_jpeg
+from mekiki.records import VECTOR_SUFFIXES, Item
 from mekiki.training.card import DEFAULT_THRESHOLD
 
 SEED5 = "seed5"
 MODEL_FORMATS = ("onnx", SEED5)
+
+CROP_QUALITY = 95
+"""Of the JPEG files that crops become."""
 
 
 def model_reads(catalog: Catalog, model: KnownModel, format_name: str) -> dict[str, str]:
@@ -83,6 +89,22 @@ def seed1_measured(
     return seed1_metrics(
         found.model(model_name), n_pictures, found.run.finished_at or found.run.started_at, found.run.device
     )
+
+
+def crop_cutter() -> Callable[[OutItem], bytes]:
+    """Return what gives a crop on its way out as a JPEG file of quality 95; crops of one picture share its decoding.
+
+    It raises `UnreadableError` where the picture is gone or cannot be decoded.
+    """
+    reading = CropReading()
+
+    def cut(item: OutItem) -> bytes:
+        crop = Item(
+            item.item_id, "crop", item.path, item.width_px, item.height_px, box=item.box, whole_hw=item.whole_hw
+        )
+        return encode_jpeg(reading.open(crop)(None), CROP_QUALITY)
+
+    return cut
 
 
 def is_one_of_many(name: Path) -> bool:

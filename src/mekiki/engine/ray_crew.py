@@ -14,6 +14,7 @@ from typing import Any, Generic
 from mekiki.engine.batches import Batch
 from mekiki.engine.ray_session import RaySession
 from mekiki.engine.ray_worker import RayWorker
+from mekiki.engine.reading import BusyWork
 from mekiki.engine.run import ItemT, PlacedWork, Progress, Work
 from mekiki.errors import BackendError, UnreadableError, UsageError
 from mekiki.records import Result
@@ -111,6 +112,8 @@ class RayCrew(Generic[ItemT]):
         self._ray = self._session.connect()
         n_workers = self._n_workers or self._session.n_workers(on_gpu=on_gpu)
         n_cpus = self._session.n_cpus_each(n_workers)
+        if isinstance(self._work, BusyWork):
+            self._n_threads = math.ceil(self._work.n_in_all / n_workers)
         self._actor_class = self._ray.remote(RayWorker).options(
             num_cpus=n_cpus,
             num_gpus=int(on_gpu),

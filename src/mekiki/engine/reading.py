@@ -29,6 +29,16 @@ class WaitingWork(Protocol):
         ...
 
 
+@runtime_checkable
+class BusyWork(Protocol):
+    """Work whose `load` computes, in as many threads as there are processors to spare: workers on Ray share them."""
+
+    @property
+    def n_in_all(self) -> int:
+        """How many items may be loaded at once by all workers together."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Piece(Generic[ItemT]):
     """One thing that a reader hands over: something loaded, or the end of an item.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mekiki.catalog.db import Catalog, Transaction
-from mekiki.catalog.runs import Run, find_run, finish_run, mekiki_version, runs_of, start_run
+from mekiki.catalog.runs import SECONDS_IN_ALL, Run, find_run, finish_run, mekiki_version, runs_of, start_run
 from mekiki.errors import UnreadableError
 from mekiki.records import Failure, Loaded, Result, RunSummary
 from mekiki.settings import PerItemSettings, Settings, fingerprint
@@ -222,10 +222,25 @@ def begin_run(catalog: Catalog, run: Mapping[str, Any]) -> None:
         start_run(transaction, run)
 
 
-def end_run(catalog: Catalog, summary: RunSummary) -> None:
-    """Record that the run is finished, with what its last invocation did."""
+def end_run(catalog: Catalog, summary: RunSummary, seconds_in_all: float | None = None) -> None:
+    """Record that the run is finished, with what its last invocation did.
+
+    Args:
+        catalog: Where to.
+        summary: Of that invocation.
+        seconds_in_all: What the run took with all before it; None if its result is all this one's.
+    """
+    seconds = summary.seconds if seconds_in_all is None else seconds_in_all
+    told = {**summary.to_json(), SECONDS_IN_ALL: round(seconds, 3), "notes": summary.notes}
     with catalog.transaction(summary.stage) as transaction:
-        finish_run(catalog, transaction, summary.run_id, {**summary.to_json(), "notes": summary.notes})
+        finish_run(catalog, transaction, summary.run_id, told)
+
+
+def keep_counts(catalog: Catalog, summary: RunSummary) -> None:
+    """Add what a stage has counted after its work (``counts`` and what else is its own) to what the run keeps of it."""
+    run = find_run(catalog, summary.run_id)
+    if run is not None and run.status == "finished" and run.summary.get("counts") != summary.extra["counts"]:
+        end_run(catalog, summary, run.seconds_in_all)
 
 
 def run_folder(catalog: Catalog, run_id: str) -> Path:
@@ -251,6 +266,7 @@ def stored_summary(catalog: Catalog, run: Run) -> RunSummary | None:
     plain = {name: known.pop(name) for name in names}
     outputs = known.pop("outputs")
     known.pop("failures")
+    known.pop(SECONDS_IN_ALL, None)
     if not all(Path(catalog.workspace / path).exists() for path in outputs.values()) or _is_overwritten(catalog, run):
         return None
     return RunSummary(

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from mekiki.catalog.db import Catalog
-from mekiki.catalog.runs import done_among, failures_of, find_run, write_failures
+from mekiki.catalog.runs import done_among, failures_of, find_run, stopping, write_failures
 from mekiki.engine.batches import Books, Crew
 from mekiki.engine.interrupt import InterruptFlag
 from mekiki.engine.run import (
@@ -95,7 +95,8 @@ class SharedEngine(ABC):
                 self.progress.begin(stage, len(items), run["device"])
                 books = Books(catalog, settings, work, summary, self.progress)
                 try:
-                    _do(self.crew(settings, work), _chain(first, todo), books, summary)
+                    with stopping(catalog, stage, run["run_id"]):
+                        _do(self.crew(settings, work), _chain(first, todo), books, summary)
                 finally:
                     self.progress.end()
                 is_new = books.has_written
@@ -103,7 +104,7 @@ class SharedEngine(ABC):
             known = find_run(catalog, summary.run_id)
             if is_new or known is None or known.status != "finished":
                 begin_run(catalog, run)
-                end_run(catalog, summary)
+                end_run(catalog, summary, summary.seconds + (known.seconds_in_all if known else 0))
         return summary
 
     def once(

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, model_validator
 
 from mekiki.dataset.formats.registry import READERS
 from mekiki.models.annotators import ANNOTATORS
-from mekiki.models.openai_server import Api
-from mekiki.models.pricing import Detail
-from mekiki.models.vocabulary import Language
+from mekiki.models.asking_settings import VLM_ONLY, AskingSettings, split_model
 from mekiki.models.zero_shot import DEFAULT_SCALE, DEFAULT_TEMPLATES, Decide
 from mekiki.records import ItemKind
-from mekiki.settings import Field, Input, PerItemSettings, SpeedOnly
+from mekiki.settings import Field, Input, SpeedOnly
 
-VLM_ONLY = frozenset(
-    {"model", "language", "long_side", "quality", "detail", "max_output_tokens", "temperature"}
-    | {"reasoning_effort", "max_cost", "price_in", "price_out"}
-)
 FILES_ONLY = frozenset({"labels", "labels_format", "root", "allow_outside", "label_column", "path_column"})
 WORDS_ONLY = frozenset({"templates", "decide", "min_confidence", "scale", "weights"})
 STRANGE = {
@@ -36,39 +30,17 @@ def check_reader(name: str) -> str:
     return name if name == "auto" else READERS.check(name)
 
 
-class AnnotateSettings(PerItemSettings):
+class AnnotateSettings(AskingSettings):
     """Label pictures: by a vision-language model, or with what a person or another tool has written into files."""
 
     annotator: Annotated[str, AfterValidator(ANNOTATORS.check)] = Field(
         "vlm", description="who labels: vlm[:MODEL], zero-shot[:EMBEDDER], import[:NAME] or human:NAME"
     )
-    model: str = Field("gpt-5.2", min_length=1, description="vlm: the model's name on the server")
     classes_file: str | None = Input(
         None, description="vlm, zero-shot: YAML with classes, aliases and hints, or a shipped one: japanese-mammals"
     )
     classes: tuple[str, ...] = Field((), description="closed list of classes (default: those of the workspace)")
-    language: Language | None = Field(None, description="vlm: of the prompt (default: the class file's, else en)")
-    long_side: int = Field(1024, ge=16, description="vlm: pictures are shrunk to this many pixels on their long side")
-    quality: int = Field(85, ge=1, le=100, description="vlm: JPEG quality of what is sent")
-    detail: Detail = Field("low", description="vlm: how closely the model looks, which decides what a picture costs")
-    max_output_tokens: int = Field(220, ge=16, description="vlm: where the server cuts an answer, thinking included")
-    temperature: float | None = Field(
-        None, ge=0, le=2, description="vlm: 0 for always the same (default: the server's)"
-    )
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
-        None, description="vlm: how long the model thinks first (default: the server's)"
-    )
     kind: tuple[ItemKind, ...] = Field(("image", "frame"), description="vlm, zero-shot: kinds of item to look at")
-    api: Api = SpeedOnly("auto", description="vlm: the protocol; auto finds out which the server speaks")
-    concurrency: int = SpeedOnly(4, ge=1, description="vlm: calls in flight at once")
-    rate_limit: float | None = SpeedOnly(None, gt=0, description="vlm: at most this many calls a minute")
-    timeout: float = SpeedOnly(60.0, gt=0, description="vlm: seconds that a call may take")
-    retries: int = SpeedOnly(3, ge=0, description="vlm: how often a failed call is made again")
-    max_cost: float | None = SpeedOnly(
-        None, ge=0, description="vlm: dollars that all invocations of this run together may cost, at the very most"
-    )
-    price_in: float | None = SpeedOnly(None, ge=0, description="vlm: dollars per million tokens of questions")
-    price_out: float | None = SpeedOnly(None, ge=0, description="vlm: dollars per million tokens of answers")
     templates: tuple[str, ...] = Field(
         DEFAULT_TEMPLATES, description="zero-shot: sentences with {} where the name of a class goes; their mean counts"
     )
@@ -89,21 +61,12 @@ class AnnotateSettings(PerItemSettings):
     path_column: str | None = Field(None, description="import, human: column with the paths, if its name is unusual")
     agreement: bool = Field(False, description="label nothing; say how far annotators agree on what both have labelled")
     between: tuple[str, ...] = Field((), description="with --agreement: only these two annotators")
-    batch_size: int = SpeedOnly(1, ge=1, description="answers in one batch, which is one transaction")
-    workers: int = SpeedOnly(2, ge=1, description="threads that read pictures ahead of the calls")
 
     @model_validator(mode="before")
     @classmethod
     def _split_name(cls, given: Any) -> Any:
         """Take ``vlm:MODEL`` for what it is, so that both ways of naming a model are one run."""
-        name, _, model = str(given.get("annotator", "")).partition(":")
-        if name != "vlm" or ":" not in str(given["annotator"]):
-            return given
-        if not model.strip():
-            raise ValueError("vlm: names no model: --annotator vlm:MODEL, or vlm alone with --model MODEL")
-        if given.get("model", model) != model:
-            raise ValueError(f"two models are named, {model!r} and {given['model']!r}: leave out --model")
-        return {**given, "annotator": name, "model": model}
+        return split_model(given, "annotator")
 
     @model_validator(mode="after")
     def _check_together(self) -> AnnotateSettings:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from mekiki.models.base import Answer, Question
 from mekiki.models.pricing import Sizes
+from mekiki.models.prompts import Prompt
 from mekiki.registry import Registry
+
+SaidT_co = TypeVar("SaidT_co", covariant=True)
+"""What an answer is once it has been read: labels, or a description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +70,35 @@ class NoAnswerError(Exception):
     """One question that got no answer which can be used; it will be asked again. The message says why."""
 
 
-class Annotator(Protocol):
-    """Somebody who is shown one picture after another, and says which classes each shows."""
+class Topic(Protocol[SaidT_co]):
+    """What is asked about items, and how the answers are read; whom is another's business."""
+
+    def prompt(self, item_id: str) -> Prompt:
+        """Return the question about an item; of an item that it knows nothing of, the one about any."""
+        ...
+
+    def reading(self) -> Mapping[str, str]:
+        """Return what decides how answers are read, beside the question; part of a run's fingerprint."""
+        ...
+
+    def read(self, item_id: str, stored: Mapping[str, Any]) -> SaidT_co:
+        """Return what an answer says.
+
+        Args:
+            item_id: Whom it is about.
+            stored: ``text``, and ``model`` and ``response_id`` where the server gave them.
+
+        Raises:
+            UnreadableAnswerError: If it says nothing that can be used.
+        """
+        ...
+
+
+class Asker(Protocol[SaidT_co]):
+    """Somebody who is shown one picture after another, and says something of each."""
 
     name: str
-    """As labels have it: ``vlm:gpt-5.2``."""
-
-    class_names: tuple[str, ...]
-    """All classes that are asked for; those that an answer does not name are absent."""
+    """As labels and captions have it: ``vlm:gpt-5.2``."""
 
     long_side_px: int
     """Pictures are shrunk to this before they are shown."""
@@ -97,7 +122,7 @@ class Annotator(Protocol):
         """Return what two questions have in common that are the same: then one answer does for both."""
         ...
 
-    def read(self, item_id: str, stored: Mapping[str, Any]) -> Answer:
+    def read(self, item_id: str, stored: Mapping[str, Any]) -> SaidT_co:
         """Return an answer that came before.
 
         Raises:
@@ -105,7 +130,7 @@ class Annotator(Protocol):
         """
         ...
 
-    def ask(self, question: Question, ledger: Ledger) -> Answer:
+    def ask(self, question: Question, ledger: Ledger) -> SaidT_co:
         """Return what it says of a picture. Runs in several threads at once.
 
         Raises:
@@ -118,6 +143,13 @@ class Annotator(Protocol):
     def stop(self) -> None:
         """Let no new call begin, and wake those that wait."""
         ...
+
+
+class Annotator(Asker[Answer], Protocol):
+    """An asker that says which classes each picture shows."""
+
+    class_names: tuple[str, ...]
+    """All classes that are asked for; those that an answer does not name are absent."""
 
 
 class LabelFiles:

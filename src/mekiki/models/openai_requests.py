@@ -173,7 +173,7 @@ def _responses_body(shape: Shape, prompt: Prompt, picture_url: str, sampling: Sa
         "schema": {"type": "json_schema", "name": SCHEMA_NAME, "strict": True, "schema": prompt.schema},
         "object": {"type": "json_object"},
     }
-    if shape.output in formats:
+    if prompt.schema is not None and shape.output in formats:
         body["text"] = {"format": formats[shape.output]}
     if sampling.reasoning_effort is not None and "reasoning" not in shape.without:
         body["reasoning"] = {"effort": sampling.reasoning_effort}
@@ -196,7 +196,7 @@ def _chat_body(shape: Shape, prompt: Prompt, picture_url: str, sampling: Samplin
         },
         "object": {"type": "json_object"},
     }
-    if shape.output in formats:
+    if prompt.schema is not None and shape.output in formats:
         body["response_format"] = formats[shape.output]
     if sampling.reasoning_effort is not None and "reasoning" not in shape.without:
         body["reasoning_effort"] = sampling.reasoning_effort

@@ -20,6 +20,7 @@ from mekiki.models.redacting import Redactor
 from mekiki.models.retries import retry_after_s
 
 DEFAULT_URL = "https://api.openai.com/v1"
+OPENAI_HOST = "api.openai.com"
 MAX_MESSAGE = 200
 Api = Literal["auto", "responses", "chat"]
 UNKNOWN_PATH = (404, 405, 501)
@@ -68,7 +69,7 @@ class OpenAiServer:
         self.host = parts.netloc.rpartition("@")[2].lower()
         self.address = f"{self.host}{parts.path.rstrip('/')}"
         """Host and path, without user and password: two servers behind one gateway are two."""
-        self._is_openai = parts.hostname == urlsplit(DEFAULT_URL).hostname
+        self._is_openai = parts.hostname == OPENAI_HOST
         self._is_auto = api == "auto"
         first: Literal["responses", "chat"] = "responses" if self._is_openai else "chat"
         limit: Literal["max_tokens", "max_completion_tokens"] = (
@@ -205,6 +206,15 @@ class OpenAiServer:
     def _shortened(self, message: str) -> str:
         plain = " ".join(self.clean(message).split()).rstrip(".")
         return plain if len(plain) <= MAX_MESSAGE else f"{plain[:MAX_MESSAGE]}…"
+
+
+def is_openai() -> bool:
+    """Return whether questions go to OpenAI itself, whose prices are known.
+
+    Raises:
+        UsageError: If ``OPENAI_BASE_URL`` is no address.
+    """
+    return _parts_of(os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL).hostname == OPENAI_HOST
 
 
 def _parts_of(url: str) -> SplitResult:

@@ -80,20 +80,21 @@ PRICES: Mapping[str, Price] = {
 }
 
 
-def find_price(model: str, usd_in: float | None, usd_out: float | None) -> Price | None:
+def find_price(model: str, usd_in: float | None, usd_out: float | None, *, is_openai: bool = True) -> Price | None:
     """Return the price of a model; None if nobody knows it.
 
     Args:
         model: Its name; a date at its end does not count.
         usd_in: What the user says of questions, per million tokens.
         usd_out: The same of answers; both or neither.
+        is_openai: Whether OpenAI itself is asked; what others call by the same name has a price of its own.
 
     Raises:
         UsageError: If only one of the two is given.
     """
     known = PRICES.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
     if usd_in is None and usd_out is None:
-        return known
+        return known if is_openai else None
     if usd_in is None or usd_out is None:
         raise UsageError("a price has two parts: give both --price-in and --price-out, in dollars per million tokens")
     return Price(usd_in, usd_out, known.pictures if known else None)
@@ -138,17 +139,22 @@ def worst_sizes(
 
     A picture counts by the greediest rule of any model where that is more, since rules change with models.
     """
-    text = len(prompt.system.encode()) + len(prompt.user.encode()) + len(str(prompt.schema).encode())
+    text = len(_words_of(prompt).encode())
     picture = max(picture_tokens(one, *picture_wh, detail) for one in (rule, GREEDIEST))
     return Sizes(text + MESSAGE_TOKENS + picture, max_output_tokens)
 
 
 def typical_sizes(prompt: Prompt, rule: Tiles | Patches | None, picture_wh: tuple[int, int], detail: Detail) -> Sizes:
     """Return what a call comes to, about."""
-    text = f"{prompt.system}{prompt.user}{prompt.schema}"
+    text = _words_of(prompt)
     words = len(text.encode()) / BYTES_PER_TOKEN[text.isascii()]
     picture = TYPICAL_PICTURE_TOKENS if rule is None else picture_tokens(rule, *picture_wh, detail)
     return Sizes(round(words) + MESSAGE_TOKENS + picture, TYPICAL_OUTPUT_TOKENS)
+
+
+def _words_of(prompt: Prompt) -> str:
+    """Return all that a server counts of a question, the schema among it where there is one."""
+    return f"{prompt.system}{prompt.user}{'' if prompt.schema is None else prompt.schema}"
 
 
 class CostCapReachedError(DataError):

@@ -58,12 +58,12 @@ class Prompt:
     Attributes:
         system: Who the model is to be.
         user: The question.
-        schema: JSON schema of the answer.
+        schema: JSON schema of the answer; None where it is plain text.
     """
 
     system: str
     user: str
-    schema: Mapping[str, Any]
+    schema: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def parse_answer(text: str, vocabulary: Vocabulary) -> Said:
     """
     answer = _find_object(text)
     if "labels" not in answer:
-        raise UnreadableAnswerError(f"the answer has no labels: {_shown(text)}")
+        raise UnreadableAnswerError(f"the answer has no labels: {shown(text)}")
     named = _names(answer["labels"], vocabulary, text)
     meanings = {name: vocabulary.meaning(name) for name in named}
     found = {meaning for meaning in meanings.values() if meaning is not None}
@@ -152,7 +152,7 @@ def _find_object(text: str) -> dict[str, Any]:
             continue
         if isinstance(found, dict):
             return found
-    raise UnreadableAnswerError(f"the answer is no JSON object: {_shown(text)}")
+    raise UnreadableAnswerError(f"the answer is no JSON object: {shown(text)}")
 
 
 def _names(given: Any, vocabulary: Vocabulary, text: str) -> list[str]:
@@ -164,7 +164,7 @@ def _names(given: Any, vocabulary: Vocabulary, text: str) -> list[str]:
     elif isinstance(given, list) and all(isinstance(one, str) for one in given):
         parts = given
     else:
-        raise UnreadableAnswerError(f"the labels are no list of names: {_shown(text)}")
+        raise UnreadableAnswerError(f"the labels are no list of names: {shown(text)}")
     return list(dict.fromkeys(whole_text(part).strip() for part in parts if part.strip()))
 
 
@@ -179,6 +179,7 @@ def _share(given: Any) -> float:
     return 0.0 if math.isnan(number) else min(max(number, 0.0), 1.0)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Return an answer as a failure repeats it: in one line, quoted and shortened."""
     plain = " ".join(text.split())
     return repr(plain if len(plain) <= MAX_SHOWN else f"{plain[:MAX_SHOWN]}…")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
+from urllib.parse import quote
 
 from mekiki.records import Estimate
 from mekiki.reports.values import UNRELIABLE_NOTE, Value, ValueKind
@@ -36,6 +37,28 @@ class Paragraph:
     template: ClassVar[str] = "paragraph.html"
     text: str
     is_muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link to another file of ours that lies beside this page or near it.
+
+    Raises:
+        ValueError: If ``path`` is absolute, or has a scheme as addresses on the network have.
+    """
+
+    template: ClassVar[str] = "link.html"
+    path: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.path.startswith(("/", "\\")) or ":" in self.path.split("/")[0]:
+            raise ValueError(f"path must be relative, got {self.path!r}")
+
+    @property
+    def address(self) -> str:
+        """The path as an address."""
+        return quote(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Sheet
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.patches import Ellipse, Rectangle
+from matplotlib.patches import Ellipse, PathPatch, Rectangle
+from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
@@ -150,6 +151,26 @@ class Canvas:
                 edgecolor="none",
                 linewidth=0,
                 zorder=3,  # over lines
+                transform=self._sheet.transFigure,
+            )
+        )
+
+    def dots(self, places: Sequence[tuple[float, float]], size_px: float, color: str) -> None:
+        """Fill a circle around each of many points; in the file they are one path."""
+        if not places:
+            return
+        # Lines of next to no length, with round ends; one of none at all would be left out.
+        corners = [((x + dx) / self.width_px, 1 - y / self.height_px) for x, y in places for dx in (0, 0.1)]
+        path = Path(corners, [Path.MOVETO, Path.LINETO] * len(places))
+        path.should_simplify = False
+        self._sheet.add_artist(
+            PathPatch(
+                path,
+                facecolor="none",
+                edgecolor=color,
+                linewidth=size_px,
+                capstyle="round",
+                joinstyle="round",
                 transform=self._sheet.transFigure,
             )
         )

@@ -27,11 +27,13 @@ WIDTH_IN = 6.4
 PLOT_IN = 4.4
 ROW_IN = 0.24
 MAX_NAME, MAX_TITLE = 24, 64
+MAX_BARS = 15
 _NOTHING: Mapping[str, dict[str, Any]] = {
     "png": {"Software": None},
     "pdf": dict.fromkeys(("CreationDate", "Creator", "Producer")),
 }
 _LINES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D")
 GREY = "#777777"
 _SIDES = {"train": SERIES[1], "val": SERIES[0], "": GREY}
 
@@ -141,6 +143,72 @@ def history_files(title: str, epochs: Sequence[Mapping[str, float]]) -> dict[str
     return _save(draw, (WIDTH_IN, height), [title, *panels])
 
 
+def scatter_file(title: str, groups: Mapping[str, Sequence[tuple[float, float]]]) -> bytes:
+    """Return one picture of points in the colours of their groups, as PNG, without axes: distances have no unit.
+
+    Args:
+        title: Above it.
+        groups: Name to points, painted in this order; more than eight share colours and differ in their shape.
+    """
+    n_points = sum(map(len, groups.values()))
+    size_pt = 1.4 if n_points > 5000 else 2.2 if n_points > 1000 else 4.0
+    labels = [f"{name} ({len(groups[key]):,})" for name, key in zip(_shown(list(groups)), groups, strict=True)]
+    n_rows = -(-len(labels) // 3)
+    height = WIDTH_IN + 0.4 + ROW_IN * n_rows
+
+    def draw(sheet: Sheet) -> None:
+        bottom = 0.15 + ROW_IN * n_rows
+        axes = sheet.add_axes((0.02, bottom / height, 0.96, (WIDTH_IN - 0.1) / height))
+        axes.set_axis_off()
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_title(shorten(title, MAX_TITLE))
+        drawn = []
+        for number, points in enumerate(groups.values()):
+            xs, ys = [x for x, _ in points], [y for _, y in points]
+            marker = _MARKERS[number // len(SERIES) % len(_MARKERS)]
+            drawn.append(
+                axes.scatter(xs, ys, s=size_pt**2, c=SERIES[number % len(SERIES)], marker=marker, linewidths=0)
+            )
+        sheet.legend(
+            drawn,
+            labels,
+            loc="lower center",
+            ncols=3,
+            frameon=False,
+            fontsize=8,
+            markerscale=5.0 / size_pt,
+            borderaxespad=0.2,
+        )
+
+    return _save(draw, (WIDTH_IN, height), [title, *labels], ("png",))["png"]
+
+
+def bars_png(title: str, bars: Mapping[str, float], axis_name: str) -> bytes:
+    """Return horizontal bars as PNG, the first at the top; with many, the first `MAX_BARS` and how many are left out.
+
+    Args:
+        title: Above them.
+        bars: Name to length, at least one; the longest stand out.
+        axis_name: What is shown.
+    """
+    shown = dict(list(bars.items())[:MAX_BARS])
+    names, title = _shown(list(shown)), title.replace("\n", " ")
+    more = f", the first {MAX_BARS} of {len(bars)}" if len(bars) > MAX_BARS else ""
+    height = 0.9 + ROW_IN * len(shown)
+
+    def draw(sheet: Sheet) -> None:
+        axes = sheet.add_axes((0.34, 0.5 / height, 0.6, ROW_IN * len(shown) / height))
+        longest = max(shown.values())
+        colors = [SERIES[5] if value == longest else SERIES[0] for value in shown.values()]
+        axes.barh(range(len(shown)), list(shown.values()), color=colors)
+        axes.set_yticks(range(len(shown)), names)
+        axes.invert_yaxis()
+        axes.set_xlabel(f"{axis_name}{more}")
+        sheet.suptitle(shorten(title, MAX_TITLE), fontsize=10)
+
+    return _save(draw, (WIDTH_IN, height), [title, *names], ("png",))["png"]
+
+
 def _panels(epochs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, str]]:
     """Return, by panel, which column is whose: ``train``, ``val``, or neither."""
     panels: dict[str, dict[str, str]] = {}
@@ -171,13 +239,18 @@ def _shown(names: Sequence[str]) -> list[str]:
     return [shorten(f" {name}" if name.startswith("_") else name, MAX_NAME) for name in figure_labels(names)]
 
 
-def _save(draw: Callable[[Sheet], None], size_in: tuple[float, float], texts: Sequence[str]) -> dict[str, bytes]:
+def _save(
+    draw: Callable[[Sheet], None],
+    size_in: tuple[float, float],
+    texts: Sequence[str],
+    suffixes: Sequence[str] = SUFFIXES,
+) -> dict[str, bytes]:
     with _own_settings(figure_families("".join(texts) + "0123456789…")):
         sheet = Sheet(figsize=size_in, dpi=DPI)
         FigureCanvasAgg(sheet)
         draw(sheet)
         saved = {}
-        for suffix in SUFFIXES:
+        for suffix in suffixes:
             stream = io.BytesIO()
             sheet.savefig(stream, format=suffix, dpi=DPI, metadata=_NOTHING[suffix])
             saved[suffix] = stream.getvalue()

@@ -212,7 +212,7 @@ def _run_facts(run: Run) -> RunFacts:
         stage=run.stage,
         run_id=run.run_id,
         started=run.started_at[:19].replace("T", " ") + " UTC",
-        seconds=run.summary.get("seconds"),
+        seconds=run.seconds_in_all if run.summary else None,
         n_written=run.summary.get("n_written"),
         n_failed=run.summary.get("n_failed"),
         settings=run.settings,

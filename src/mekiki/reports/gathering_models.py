@@ -16,7 +16,8 @@ from typing import Any
 
 from mekiki.catalog.annotating import count_labels
 from mekiki.catalog.db import Catalog
-from mekiki.catalog.runs import Run, failures_of, latest_run, runs_of
+from mekiki.catalog.evaluations import evaluations_of_models
+from mekiki.catalog.runs import Run, failures_of, runs_of
 from mekiki.dataset.formats.base import OutItem
 from mekiki.reports.figures_search import Search, Trial
 from mekiki.reports.gathering import caption_of, shorten, show
@@ -73,7 +74,7 @@ def read_trained(catalog: Catalog) -> list[TrainedModel]:
 
 def read_evaluation(catalog: Catalog) -> RunFile | None:
     """Return what the latest evaluation measured, or None where there was none."""
-    run = latest_run(catalog, "evaluate")
+    run = next(iter(evaluations_of_models(catalog)), None)
     return None if run is None else read_run_file(catalog, run, "metrics.json")
 
 
@@ -99,7 +100,7 @@ def read_mistakes(
 
     A picture that cannot be read any more stays as its name.
     """
-    run = latest_run(catalog, "evaluate")
+    run = next(iter(evaluations_of_models(catalog)), None)
     if run is None:
         return None, []
     file = read_run_file(catalog, run, "mistakes.json")

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from mekiki.records import Estimate
 from mekiki.reports.blocks import Block, Page, iter_blocks
+from mekiki.reports.finds import FindList
 from mekiki.reports.fonts import PAGE_FAMILY, PageFonts, embed_fonts
 from mekiki.reports.pictures import Gallery
 from mekiki.reports.text import language_of, plain_text
@@ -122,7 +123,7 @@ def _style(fonts: PageFonts) -> str:
 
 
 def _sizes(blocks: Iterable[Block], fonts: PageFonts) -> str:
-    galleries = [block for block in blocks if isinstance(block, Gallery)]
+    galleries = [block for block in blocks if isinstance(block, Gallery | FindList)]
     n_pictures = sum(1 for gallery in galleries for picture in gallery.pictures if picture.thumbnail)
     parts = []
     if n_pictures:

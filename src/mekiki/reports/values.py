@@ -11,10 +11,11 @@ UNRELIABLE_MARK = "†"
 UNRELIABLE_NOTE = f"{UNRELIABLE_MARK} not reliable: it rests on too few independent groups"
 MISSING = "–"
 
-ValueKind = Literal["text", "code", "count", "share", "percent", "number", "difference"]
-"""How a value is written: ``code`` is for paths and ids, ``share`` is 0.91, ``percent`` 91 %, ``difference`` +0.031."""
+ValueKind = Literal["text", "code", "count", "share", "score", "percent", "number", "difference"]
+"""How a value is written: ``code`` is for paths and ids, ``share`` is 0.91, ``score`` 0.91 but 0.998, ``percent`` 91 %,
+``difference`` +0.031."""
 
-NUMBER_KINDS: frozenset[ValueKind] = frozenset({"count", "share", "percent", "number", "difference"})
+NUMBER_KINDS: frozenset[ValueKind] = frozenset({"count", "share", "score", "percent", "number", "difference"})
 
 
 Value = str | int | float | bool | Estimate | None
@@ -58,6 +59,20 @@ def format_share(value: float | Estimate) -> str:
         return MISSING
     mark = "" if value.is_reliable else f" {UNRELIABLE_MARK}"
     return f"{_two_decimals(value.value)} ({_two_decimals(value.low)} to {_two_decimals(value.high)}){mark}"
+
+
+def format_score(score: float) -> str:
+    """Return a score from 0 to 1 with two decimals, and with three where two would not tell it from 0 or 1.
+
+    Example:
+        >>> format_score(0.912), format_score(0.9978), format_score(0.99996), format_score(1.0)
+        ('0.91', '0.998', '>0.999', '1.00')
+    """
+    if 0.0 < score < 0.005:
+        return f"{score:.3f}" if score >= 0.0005 else "<0.001"
+    if 0.995 <= score < 1.0:
+        return f"{score:.3f}" if score < 0.9995 else ">0.999"
+    return _two_decimals(score)
 
 
 def format_difference(value: float | Estimate) -> str:
@@ -159,6 +174,8 @@ def format_value(value: Value, kind: ValueKind = "text") -> str:
         return format_share(value)
     if kind == "share":
         return format_share(float(value))
+    if kind == "score":
+        return format_score(float(value))
     if kind == "percent":
         return format_percent(float(value))
     if isinstance(value, int):

@@ -18,13 +18,9 @@ from mekiki.engine.zero_shot import label_by_words
 from mekiki.errors import DataError, UsageError, unknown_name
 from mekiki.models.annotate_settings import AnnotateSettings
 from mekiki.models.annotators import ANNOTATORS, LabelFiles, Words
-from mekiki.models.openai_requests import Sampling
-from mekiki.models.openai_server import OpenAiServer
-from mekiki.models.pricing import find_price
-from mekiki.models.retries import Pacer
-from mekiki.models.vlm_openai import Showing, VlmAnnotator
+from mekiki.models.vlm_openai import VlmAnnotator
 from mekiki.models.vocabulary import Vocabulary, plain_vocabulary, read_class_file
-from mekiki.records import Failure, RunSummary
+from mekiki.records import Failure, RunSummary, counted
 
 __all__ = ["AnnotateSettings", "annotate"]
 
@@ -42,36 +38,12 @@ def annotate(catalog: Catalog, settings: AnnotateSettings, engine: Engine) -> Ru
         return _latest(
             catalog, engine, label_by_words(catalog, settings, engine, _vocabulary(catalog, settings), variant)
         )
-    annotator = make_vlm(settings, _vocabulary(catalog, settings))
+    annotator = VlmAnnotator(vocabulary=_vocabulary(catalog, settings), **settings.whom())
     items = select_items(catalog, settings.kind)
     if engine.dry_run:
         return estimate_calls(catalog, settings, annotator, items)
     options = AskOptions(settings.concurrency, settings.max_cost)
     return _latest(catalog, engine, ask_about(catalog, settings, annotator, items, engine, options))
-
-
-def make_vlm(settings: AnnotateSettings, vocabulary: Vocabulary) -> VlmAnnotator:
-    """Return the model that is going to be asked.
-
-    Raises:
-        UsageError: If a cost cap is set and nobody knows the price.
-    """
-    price = find_price(settings.model, settings.price_in, settings.price_out)
-    if settings.max_cost is not None and price is None:
-        raise UsageError(
-            f"--max-cost needs a price, and none is known for {settings.model!r}: give --price-in and --price-out in "
-            "dollars per million tokens (0 and 0 for a server of your own)"
-        )
-    sampling = Sampling(
-        settings.model,
-        settings.detail,
-        settings.max_output_tokens,
-        settings.temperature,
-        settings.reasoning_effort,
-    )
-    server = OpenAiServer(settings.api, settings.timeout)
-    showing = Showing(settings.long_side, settings.quality)
-    return VlmAnnotator(server, vocabulary, sampling, showing, price, Pacer(settings.rate_limit), settings.retries)
 
 
 def _vocabulary(catalog: Catalog, settings: AnnotateSettings) -> Vocabulary:
@@ -126,9 +98,10 @@ def _notes_on(plan: ImportPlan) -> list[str]:
     n_conflicts = len(plan.conflicts())
     n_boxes = sum(len(claims.boxes) for claims in plan.claims.values())
     n_captions = sum(len(claims.captions) for claims in plan.claims.values())
+    waiting, not_taken = (counted(n, "entries are") for n in (plan.n_waiting, plan.n_not_taken))
     told = {
-        f"{plan.n_waiting} entries are about files that are not in the workspace: mekiki ingest them": plan.n_waiting,
-        f"{plan.n_not_taken} entries are about frames that have not been taken out of their video": plan.n_not_taken,
+        f"{waiting} about files that are not in the workspace: mekiki ingest them": plan.n_waiting,
+        f"{not_taken} about frames that have not been taken out of their video": plan.n_not_taken,
         f"labels that entries disagree on are now unsure, in {n_conflicts} items": n_conflicts,
         f"{n_boxes} boxes and {n_captions} captions are left: mekiki ingest --labels takes them": n_boxes + n_captions,
     }

@@ -1,6 +1,7 @@
-"""Stage ``evaluate``: models measured, with intervals. Reads ``predictions``, ``labels``, ``splits``; writes files.
+"""Stage ``evaluate``: models or rankings measured, with intervals; writes files.
 
-What is measured, chosen and compared is in `mekiki.training.judging`.
+Reads ``predictions``, ``labels``, ``splits``; for rankings ``rarity``, ``boxes``, ``vectors``. What is measured, chosen
+and compared is in `mekiki.training.judging`, for rankings in `mekiki.engine.rarity_judging`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
 
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.decided import KnownModel, ScoreTable, hash_scores, read_parts
@@ -19,6 +19,8 @@ from mekiki.catalog.judged import Contest, describe_mistakes, find_contest
 from mekiki.catalog.results import read_split
 from mekiki.catalog.runs import make_latest
 from mekiki.catalog.scored import Examples
+from mekiki.engine.rarity_judging import judge_rarity
+from mekiki.engine.rarity_settings import RarityQuestion
 from mekiki.engine.run import Engine, Outcome
 from mekiki.errors import DataError, UsageError, unknown_name
 from mekiki.metrics.intervals import Resampling
@@ -29,7 +31,6 @@ from mekiki.training.judging import (
     Candidate,
     MetricName,
     Question,
-    check_metric,
     judge,
     refuse_gates,
     worst_mistakes,
@@ -38,7 +39,7 @@ from mekiki.training.origins import TEST_PART
 from mekiki.training.telling import tell_verdict
 
 
-class EvaluateSettings(Settings):
+class ModelQuestion(Settings):
     """Measure models on a part of a split that they were not trained on, with intervals, and compare them."""
 
     models: tuple[str, ...] = Positional(
@@ -48,21 +49,20 @@ class EvaluateSettings(Settings):
     against: str | None = Field(None, description="model to compare all with (default: the best single one)")
     choose_on: str = Field("val", description="part on which the best models are chosen, never test")
     metric: MetricName = Field("micro_f1", description="by which models are chosen and compared")
-    gate: dict[str, float] = Field(
-        {}, description="exit 4 unless the best model's lower bound of METRIC lies above VALUE"
-    )
     split: str | None = Field(None, description="whose parts (default: the split that the models were trained on)")
-    resamples: int = Field(2000, ge=100, description="draws of atoms for intervals")
-    seed: int = Field(0, ge=0, description="of the draws")
 
-    @field_validator("gate")
-    @classmethod
-    def _check_gate(cls, gate: dict[str, float]) -> dict[str, float]:
-        return {check_metric(name): least for name, least in gate.items()}
+
+class EvaluateSettings(RarityQuestion, ModelQuestion):
+    """Measure models on a part of a split, or rankings of rare things, with intervals, and compare them."""
 
 
 def evaluate(catalog: Catalog, settings: EvaluateSettings, engine: Engine) -> RunSummary:
-    """Measure, choose and compare models, unless the same was done before."""
+    """Measure, choose and compare models, or measure rankings, unless the same was done before."""
+    if settings.rarity:
+        summary = judge_rarity(catalog, settings, engine)
+        if not engine.dry_run:
+            make_latest(catalog, summary.run_id)
+        return summary
     if settings.choose_on == TEST_PART:
         raise UsageError("models are chosen on validation, never on test: leave out --choose-on")
     contest = find_contest(catalog, settings.models, settings.split, settings.against)

@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from mekiki.catalog.crops import require_detections
 from mekiki.catalog.db import Catalog
 from mekiki.catalog.decided import read_model
 from mekiki.catalog.items import count_kinds
 from mekiki.catalog.model_files import locate_model
-from mekiki.catalog.outgoing import Wanted, gather, having_vectors
+from mekiki.catalog.outgoing import Outgoing, Wanted, called_by_detector, gather, having_vectors
 from mekiki.catalog.results import find_split, hash_rows
 from mekiki.catalog.vectors import StoredVectors, require_vectors
 from mekiki.dataset.formats.base import WriteOptions
@@ -22,8 +23,9 @@ from mekiki.dataset.formats.seed1_metrics import METRICS_FILE
 from mekiki.dataset.ids import safe_name
 from mekiki.engine.export_folder import output_folder, replaced
 from mekiki.engine.exporting import MODEL_FORMATS as WRITTEN_OF_MODELS
-from mekiki.engine.exporting import is_one_of_many, model_reads, seed1_measured, write_model_as
+from mekiki.engine.exporting import crop_cutter, is_one_of_many, model_reads, seed1_measured, write_model_as
 from mekiki.engine.head_inputs import hash_vectors
+from mekiki.engine.rare_export import RARE_FILES, SEED2, gather_rare, write_rare
 from mekiki.engine.run import Engine, Outcome, write_text
 from mekiki.errors import DataError, UsageError, unknown_name
 from mekiki.records import LABELLED_KINDS, ItemKind, RunSummary
@@ -33,7 +35,10 @@ EVALUATION = "evaluation"
 MODEL_FORMATS = (*WRITTEN_OF_MODELS, EVALUATION)
 """Formats of models; all others are of items."""
 
-OF_ITEMS = frozenset({"split", "kind", "annotator", "media", "skeleton", "vectors"})
+OTHER_FORMATS = (*MODEL_FORMATS, SEED2)
+"""Formats that are written by other means than the rest."""
+
+OF_ITEMS = frozenset({"split", "kind", "annotator", "media", "skeleton", "vectors", "mining", "detections"})
 """Settings that do nothing for a model's format."""
 
 
@@ -43,10 +48,16 @@ OF_VECTORS = ("npy", "npy-folders")
 WITHOUT_PIXELS = ("csv", *OF_VECTORS)
 """Formats that can speak of vectors; all others are of pictures."""
 
+OF_CLASS_FOLDERS = ("imagefolder", "npy-folders")
+"""Formats that can only hold what has a class."""
+
+OF_CROPS = ("csv", "hf", "imagefolder", *OF_VECTORS)
+"""Formats that can hold crops; all others are of whole pictures."""
+
 
 def _check_format(name: str) -> str:
-    if name not in WRITERS.names() and name not in MODEL_FORMATS:
-        raise unknown_name("export format", name, [*WRITERS.names(), *MODEL_FORMATS])
+    if name not in WRITERS.names() and name not in OTHER_FORMATS:
+        raise unknown_name("export format", name, [*WRITERS.names(), *OTHER_FORMATS])
     return name
 
 
@@ -65,8 +76,10 @@ class ExportSettings(Settings):
     overwrite: bool = SpeedOnly(False, description="replace the output folder if it holds something")
     split: str | None = Field(None, description="whose parts to write (default: the latest split, if there is one)")
     kind: tuple[ItemKind, ...] = Field(
-        LABELLED_KINDS, description="kinds of item to write; vectors only as csv, npy and npy-folders"
+        LABELLED_KINDS,
+        description="kinds of item to write; vectors only as csv, npy, npy-folders; crops also as imagefolder, hf",
     )
+    detections: str | None = Input(None, description="with kind crop: run of detect whose crops (default: the latest)")
     vectors: str | None = Input(
         None, description="with npy, npy-folders: embedder or run of embed whose vectors to write (default: the latest)"
     )
@@ -74,6 +87,7 @@ class ExportSettings(Settings):
     media: Literal["reference", "copy", "link"] = Field(
         "reference", description="name the pictures where they are, or copy or hard-link them into the output"
     )
+    mining: str | None = Input(None, min_length=4, description="with rare-objects: run of mine (default: the latest)")
     skeleton: bool = Field(False, description="leave the label columns empty, to be filled in by hand")
     allow_code: bool = SpeedOnly(
         False, description="with a model file: run the program that its python:FILE:CLASS backbone is"
@@ -86,6 +100,8 @@ def export(catalog: Catalog, settings: ExportSettings, engine: Engine) -> RunSum
         return _export_evaluation(catalog, settings, engine)
     if settings.format in MODEL_FORMATS:
         return _export_model(catalog, settings, engine)
+    if settings.format == SEED2:
+        return _export_rare(catalog, settings, engine)
     if settings.model is not None and settings.format != "seed1":
         raise UsageError(f"--model goes with --format onnx, seed1, seed5 or evaluation, not with {settings.format}")
     writer = WRITERS.create(settings.format)
@@ -93,16 +109,19 @@ def export(catalog: Catalog, settings: ExportSettings, engine: Engine) -> RunSum
     kinds = _kinds(settings)
     stored: StoredVectors | None = None
     notes: list[str] = []
-    going = gather(catalog, Wanted(kinds, split_run_id, settings.annotator), "export")
+    detected = require_detections(catalog, settings.detections).run_id if "crop" in kinds else None
+    going = gather(catalog, Wanted(kinds, split_run_id, settings.annotator, detected), "export")
     if not going.items and not going.failures:
         hint = f". Vectors go out as {', '.join(WITHOUT_PIXELS)}" if "vector" in count_kinds(catalog) else ""
         raise DataError(f"nothing to export: the workspace has no items of kind {', '.join(kinds)}{hint}")
     if settings.format in OF_VECTORS:
         stored = StoredVectors(catalog, require_vectors(catalog, settings.vectors))
         going, notes = having_vectors(going, stored)
+    if detected is not None:
+        going, notes = _with_crops(going, notes, settings)
     folder = _folder(catalog, settings, going.paths())
     measured = seed1_measured(catalog, split_run_id, settings.model, going) if settings.format == "seed1" else None
-    options = WriteOptions(going.classes, settings.media, settings.skeleton, stored, notes)
+    options = WriteOptions(going.classes, settings.media, settings.skeleton, stored, crop_cutter(), notes)
 
     def write(_run_id: str) -> Outcome:
         with replaced(folder) as part:
@@ -119,6 +138,7 @@ def export(catalog: Catalog, settings: ExportSettings, engine: Engine) -> RunSum
 
     reads = {"rows": going.fingerprint(), "split": split_run_id or "", "folder": str(folder)}
     reads |= {} if measured is None else {"metrics": hash_rows([(measured,)])}
+    reads |= {} if detected is None else {"detections": detected}
     if stored is not None:
         ids = [item.item_id for item in going.items]
         reads |= {"vectors": stored.run.run_id, "vector_rows": hash_vectors(stored, ids)}
@@ -131,8 +151,14 @@ def _kinds(settings: ExportSettings) -> list[ItemKind]:
     Raises:
         UsageError: If they are, or a setting does nothing with the format.
     """
-    useless = ("media", "skeleton") if settings.format in OF_VECTORS else ("vectors",)
+    useless = ("media", "skeleton", "mining") if settings.format in OF_VECTORS else ("vectors", "mining")
     _refuse_useless(settings, frozenset(useless))
+    if "crop" not in settings.kind:
+        _refuse_useless(settings, frozenset({"detections"}), "without --kind crop")
+    elif settings.format not in OF_CROPS:
+        raise UsageError(
+            f"format {settings.format} is of whole pictures: crops go out with --format {', '.join(OF_CROPS)}"
+        )
     if settings.format in WITHOUT_PIXELS:
         return list(settings.kind)
     if "vector" in settings.kind and "kind" in settings.model_fields_set:
@@ -140,6 +166,17 @@ def _kinds(settings: ExportSettings) -> list[ItemKind]:
             f"format {settings.format} is of pictures, and a vector has none: --format {', '.join(WITHOUT_PIXELS)}"
         )
     return [kind for kind in settings.kind if kind != "vector"]
+
+
+def _with_crops(going: Outgoing, notes: list[str], settings: ExportSettings) -> tuple[Outgoing, list[str]]:
+    """Return what goes out with the classes of crops where folders need one, and lines about what becomes of crops."""
+    n_crops = sum(item.box is not None for item in going.items)
+    if settings.format not in OF_VECTORS and n_crops:
+        notes = [*notes, f"{n_crops} crops are cut out as JPEG files: there is none to name or to link"]
+    if settings.format not in OF_CLASS_FOLDERS:
+        return going, notes
+    called, more = called_by_detector(going)
+    return called, [*notes, *more]
 
 
 def _export_model(catalog: Catalog, settings: ExportSettings, engine: Engine) -> RunSummary:
@@ -182,10 +219,33 @@ def _export_evaluation(catalog: Catalog, settings: ExportSettings, engine: Engin
     return engine.once(catalog, "export", settings, reads, write)
 
 
-def _refuse_useless(settings: ExportSettings, names: frozenset[str]) -> None:
+def _export_rare(catalog: Catalog, settings: ExportSettings, engine: Engine) -> RunSummary:
+    """Write what ``mine`` ranked and ``caption`` said of it as seed 2 does."""
+    from mekiki.reports.figure_files import bars_png
+
+    _refuse_useless(settings, (OF_ITEMS - {"media", "mining"}) | {"model"})
+    going = gather_rare(catalog, settings.mining)
+    folder = _folder(catalog, settings, going.paths())
+
+    def write(_run_id: str) -> Outcome:
+        with replaced(folder) as part:
+            failures, tally = write_rare(
+                *(catalog, going, part, lambda title, scores: bars_png(title, scores, "score")),
+                copy=settings.media == "copy",
+            )
+        outputs = {"folder": catalog.relative(folder)} | {one: catalog.relative(folder / one) for one in RARE_FILES}
+        extra = {"format": SEED2, "counts": [tally.to_json()], **going.facts()}
+        return Outcome(
+            tally.n_in, outputs=outputs, extra=extra, failures=failures, notes=[tally.line(), *going.notes()]
+        )
+
+    return engine.once(catalog, "export", settings, {**going.reads(), "folder": str(folder)}, write)
+
+
+def _refuse_useless(settings: ExportSettings, names: frozenset[str], where: str = "") -> None:
     why = ", which writes a model" if settings.format in MODEL_FORMATS else ""
     for name in sorted(settings.model_fields_set & names):
-        raise UsageError(f"--{name} does nothing with --format {settings.format}{why}: leave it out")
+        raise UsageError(f"--{name} does nothing {where or f'with --format {settings.format}{why}'}: leave it out")
 
 
 def _folder(catalog: Catalog, settings: ExportSettings, used: Iterable[Path], *names: str) -> Path:

@@ -31,7 +31,7 @@ from mekiki.engine.run import Engine, Outcome
 from mekiki.errors import UsageError, shown_path, unknown_name
 from mekiki.media.finding import MEDIA_SUFFIXES, Findings, find_files
 from mekiki.models.hub import PREFIX, fetch_dataset
-from mekiki.records import VECTOR_SUFFIXES, Failure, RunSummary
+from mekiki.records import VECTOR_SUFFIXES, Failure, RunSummary, counted
 from mekiki.settings import Field, Input, PerItemSettings, Positional, SpeedOnly
 
 
@@ -173,7 +173,9 @@ def _import(
         cause = "the same bytes under two names, or one file twice"
         notes.append(f"labels that entries disagree on are now unsure, in {len(conflicts)} items ({cause})")
     if plan.n_not_taken:
-        notes.append(f"{plan.n_not_taken} entries are about frames that have not been taken out of their video")
+        notes.append(
+            f"{counted(plan.n_not_taken, 'entries are')} about frames that have not been taken out of their video"
+        )
     extra = {"n_conflicts": len(conflicts), "n_labelled": len(plan.claims)}
     reads = {
         "labels": labels.fingerprint(),

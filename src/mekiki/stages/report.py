@@ -24,6 +24,7 @@ from mekiki.reports.gathering import (
     show_nearest,
     without_folders,
 )
+from mekiki.reports.gathering_rare import rare_sections
 from mekiki.reports.model_sections import annotation_sections, model_pages
 from mekiki.reports.page import write_page
 from mekiki.reports.pictures import Look
@@ -66,6 +67,7 @@ def report(catalog: Catalog, settings: ReportSettings, engine: Engine) -> RunSum
         sections: list[Section] = [
             counts_section(count_items(catalog, going)),
             samples_section(samples, totals, settings.pictures),
+            *rare_sections(catalog, path, look),
             *annotation_sections(catalog),
             duplicates_section([*find_identical(catalog, going, MAX_GROUPS, look), *near], n_inside=n_inside),
             *(certificate_section(without_folders(one), show_nearest(one, look)) for one in certificates.values()),

@@ -20,7 +20,7 @@ from mekiki.engine.queries import Query, QueryVectors, opening_of, read_query
 from mekiki.engine.run import Engine, write_text
 from mekiki.errors import UnreadableError, UsageError, shown_path
 from mekiki.models.opening import RuntimeName
-from mekiki.records import Failure, RunSummary
+from mekiki.records import LABELLED_KINDS, Failure, ItemKind, RunSummary
 from mekiki.settings import Field, Input, Positional, Settings, SpeedOnly
 
 DEFAULT_OUTPUT = Path("search.csv")
@@ -35,6 +35,9 @@ class SearchSettings(Settings):
         (), description="item id (8 digits of it or more), path of a picture, or words; one or several"
     )
     k: int = Field(10, ge=1, description="nearest items for each query")
+    kind: tuple[ItemKind, ...] = Field(
+        LABELLED_KINDS, description="kinds of item that may be found; crop: what detect cut"
+    )
     vectors: str | None = Input(None, description="embedder or run of embed to look in (default: the latest)")
     output: Path | None = Field(
         None, description="write a .csv or .json file (default: one query is shown, several go to ./search.csv)"
@@ -55,7 +58,7 @@ def search(catalog: Catalog, settings: SearchSettings, engine: Engine) -> RunSum
     queries = [read_query(catalog, given) for given in settings.queries]
     output = _output_of(settings, queries)
     run = require_vectors(catalog, settings.vectors)
-    looked_in = VectorSearch(catalog, run)
+    looked_in = VectorSearch(catalog, run, kinds=settings.kind)
     if engine.dry_run:
         note = f"{len(queries)} queries among {len(looked_in.item_ids)} vectors of {run.space}"
         return RunSummary("search", "", len(queries), extra={"dry_run": True}, notes=[note])

@@ -31,7 +31,7 @@ from mekiki.engine.outputs import check_output
 from mekiki.engine.run import Engine, Outcome, write_text
 from mekiki.errors import DataError, UsageError
 from mekiki.intake.given import certify_given, read_given_split
-from mekiki.records import Failure, RunSummary
+from mekiki.records import Failure, RunSummary, counted
 from mekiki.settings import Field, Input, Settings, SpeedOnly
 
 
@@ -89,7 +89,8 @@ def split(catalog: Catalog, settings: SplitSettings, engine: Engine) -> RunSumma
         if not certificate.is_leak_free:
             raise DataError(f"the given parts leak, so they are not adopted: {' '.join(certificate.leaks)}")
         rows = [SplitRow(*row) for row in whole.spread(parts)]
-        elsewhere = f"{n_elsewhere} entries are about files that are not in the workspace; their parts are not stored"
+        entries = counted(n_elsewhere, "entries are")
+        elsewhere = f"{entries} about files that are not in the workspace; their parts are not stored"
         return Outcome(
             n_selected=len(whole.items.item_ids) + len(failures),
             write=lambda transaction: write_split(transaction, rows),

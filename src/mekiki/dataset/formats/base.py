@@ -7,15 +7,15 @@ opens a picture and never touches the catalog.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mekiki.errors import UnreadableError
+from mekiki.errors import MAX_NAME_SHOWN, UnreadableError
 from mekiki.records import LabelState
 
 GROUP_KINDS = ("source", "burst", "identity", "site", "camera")
@@ -79,10 +79,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An entry that could not be understood; it becomes a failure row, and the others are read."""
+    """An entry that could not be understood; it becomes a failure row, and the others are read.
+
+    Where a format tells, ``path`` is the file that it is about, as spelled there, and ``lost`` what is lost with it.
+    """
 
     line: int
     reason: str
+    path: str = field(default="", repr=False)  # the reason has it: fingerprints of older runs stay
+    lost: Literal["entry", "box", "guess"] = field(default="entry", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ class OutItem:
     Attributes:
         item_id: Its id.
         kind: Its kind.
-        path: Where its file is now.
+        path: Where its file is now; of a crop, that of the picture that it is cut from.
         width_px, height_px: Full size.
         states: Class name to ``present``, ``absent`` or ``unsure``; a class that nobody was asked about is missing.
         confidence: Class name to confidence in [0, 1] for the classes in ``states``.
@@ -161,6 +166,8 @@ class OutItem:
         captured_at: Local time, ``YYYY-MM-DD HH:MM:SS``.
         video_path, video_id, frame_index, time_s: For frames; None for stills.
         parent_id: Id of the picture or video it was made from.
+        box, whole_hw: Of a crop: where it lies in its picture, ``x_min, y_min, x_max, y_max`` in pixels, and how large
+            that is.
     """
 
     item_id: str
@@ -181,6 +188,13 @@ class OutItem:
     frame_index: int | None = None
     time_s: float | None = None
     parent_id: str | None = None
+    box: tuple[float, float, float, float] | None = None
+    whole_hw: tuple[int, int] | None = None
+
+    @property
+    def file_name(self) -> str:
+        """What a file of its own is called: as the one it is now, or a JPEG named after a crop's picture and id."""
+        return self.path.name if self.box is None else f"{self.path.stem}_{self.item_id[:8]}.jpg"
 
     @property
     def present(self) -> list[str]:
@@ -216,6 +230,7 @@ class WriteOptions:
             (hard links, else copies) into the output folder. Formats that are folders of pictures always place them.
         skeleton: Leave label columns empty, to be filled in by hand.
         vectors: Of all items that are written, for formats of vectors.
+        cut: Gives a crop as the content of a JPEG file; needed where crops are written as pictures.
         notes: Where a writer says what the user should know.
     """
 
@@ -223,6 +238,7 @@ class WriteOptions:
     media: str = "reference"
     skeleton: bool = False
     vectors: VectorSource | None = None
+    cut: Callable[[OutItem], bytes] | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -256,14 +272,19 @@ def resolve_path(written: str, base: Path, *, allow_outside: bool = False) -> Pa
         allow_outside: Whether paths outside ``base`` are meant.
 
     Raises:
-        UnreadableError: If the path is empty or leaves ``base`` and ``allow_outside`` is off.
+        UnreadableError: If the path is empty or too long, or leaves ``base`` and ``allow_outside`` is off.
     """
     if not written.strip() or "\0" in written:
         raise UnreadableError(written.replace("\0", "?") or "(no path)", "the entry names no file")
     path = plain_path(base / written)
-    if not path.exists() and "\\" in written:
-        path = plain_path(base / written.replace("\\", "/"))
-    if not allow_outside and not path.resolve().is_relative_to(base.resolve()):
+    try:
+        if not path.exists() and "\\" in written:
+            path = plain_path(base / written.replace("\\", "/"))
+        is_inside = allow_outside or path.resolve().is_relative_to(base.resolve())
+    except (OSError, RuntimeError) as error:  # longer than the system takes, or links that lead in a circle
+        shown = written[:MAX_NAME_SHOWN] + "…" * (len(written) > MAX_NAME_SHOWN)
+        raise UnreadableError(shown, "the entry names no file: its path is too long or cannot be followed") from error
+    if not is_inside:
         raise UnreadableError(written, f"points outside {base}: give --root FOLDER, or --allow-outside if it is meant")
     return path
 

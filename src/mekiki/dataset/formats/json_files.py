@@ -41,11 +41,13 @@ def read_json(path: Path, expected: str, *, max_bytes: int = MAX_JSON_BYTES) -> 
         max_bytes: Size above which the file is refused.
 
     Raises:
-        UsageError: If the file cannot be read, is too large, is no text, is broken (with line and column), is nested
-            too deeply, or holds anything but an object.
+        UsageError: If it is no file, cannot be read, is too large, is no text, is broken (with line and column), is
+            nested too deeply, or holds anything but an object.
     """
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise UsageError(f"{path} is no file: give the path of {expected}")
         if size > max_bytes:
             raise UsageError(f"{path} has {size:,} bytes; at most {max_bytes:,} are read. Split it into several files.")
         content = path.read_bytes()

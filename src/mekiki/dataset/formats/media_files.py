@@ -12,6 +12,7 @@ from mekiki.dataset.formats.base import OutItem, WriteOptions
 from mekiki.dataset.ids import safe_name
 from mekiki.errors import UnreadableError, UsageError
 from mekiki.records import IMAGE_SUFFIXES, VECTOR_SUFFIXES, VIDEO_SUFFIXES
+from mekiki.wholefiles import write_whole
 
 MEDIA_MODES = ("reference", "copy", "link")
 """What ``WriteOptions.media`` may be."""
@@ -43,9 +44,9 @@ def place_media(
 ) -> dict[str, str]:
     """Put the files of all items where ``options.media`` says and return how each is written down.
 
-    The stem of the original file stays readable. Files of one folder whose names are equal but for case all get the
-    beginning of their id, so the order of items never matters. A file appears under its final name only when it is
-    complete.
+    Crops have no file: they are always cut out as JPEG. The stem of the original file stays readable. Files of one
+    folder whose names are equal but for case all get the beginning of their id, so the order of items never matters.
+    A file appears under its final name only when it is complete.
 
     Args:
         items: Each with the file it is now; an item that occurs twice is placed once.
@@ -60,16 +61,23 @@ def place_media(
     Raises:
         UsageError: If ``options.media`` is no such word.
         UnreadableError: If a file is gone or cannot be read.
+        ValueError: If there are crops and no ``options.cut``.
     """
     if options.media not in MEDIA_MODES:
         raise UsageError(f"media cannot be {options.media!r}. Known: {', '.join(MEDIA_MODES)}.")
-    if options.media == "reference" and not must_place:
-        return {item.item_id: relative_path(item.path, folder) for item in items}
-    written = _choose_names({item.item_id: item for item in items}, subfolder)
-    paths = {item.item_id: item.path for item in items}
-    for item_id, relative in written.items():
-        _place(paths[item_id], folder / relative, is_link=options.media != "copy")
-    return written
+    by_id = {item.item_id: item for item in items}
+    stay = {} if must_place or options.media != "reference" else {key: one for key, one in by_id.items() if not one.box}
+    placed = {key: one for key, one in by_id.items() if key not in stay}
+    written = _choose_names(placed, subfolder)
+    for item in sorted(placed.values(), key=lambda one: (one.path, one.item_id)):  # a picture's crops one by one
+        target = folder / written[item.item_id]
+        if item.box is None:
+            _place(item.path, target, is_link=options.media != "copy")
+        elif options.cut is None:
+            raise ValueError(f"options.cut must be given to write crops, got None for {item.item_id}")
+        else:
+            write_whole(target, options.cut(item))
+    return written | {key: relative_path(one.path, folder) for key, one in stay.items()}
 
 
 def relative_path(path: Path, folder: Path) -> str:
@@ -85,7 +93,7 @@ def _choose_names(items: dict[str, OutItem], subfolder: Callable[[OutItem], str]
     plain: dict[str, str] = {}
     for item_id, item in items.items():
         place = subfolder(item)
-        plain[item_id] = f"{place}/{safe_name(item.path.name)}" if place else safe_name(item.path.name)
+        plain[item_id] = f"{place}/{safe_name(item.file_name)}" if place else safe_name(item.file_name)
     chosen = dict(plain)
     for n_digits in (8, None):
         uses = Counter(path.casefold() for path in chosen.values())

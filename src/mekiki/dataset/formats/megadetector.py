@@ -93,7 +93,9 @@ class MegaDetector:
             try:
                 reading.add(line, entry)
             except ValueError as error:
-                reading.problems.append(Problem(line, f"image {line}: {error}"))
+                about = entry.get("file") if isinstance(entry, dict) else None
+                named = about if isinstance(about, str) and is_text(about) else ""
+                reading.problems.append(Problem(line, f"image {line}: {error}", named))
         return Sheet(
             MegaDetector.name,
             reading.classes.wanted,
@@ -193,13 +195,13 @@ class _Reading:
                     continue
                 box, frame_number = self._box(entry)
             except ValueError as error:
-                self.problems.append(Problem(line, f"{where}: {error}"))
+                self.problems.append(Problem(line, f"{where}: {error}", path, "box"))
                 continue
             guess = None
             try:
                 guess = self._best_guess(entry.get("classifications"))
             except ValueError as error:
-                self.problems.append(Problem(line, f"{where}: the box is kept, but {error}"))
+                self.problems.append(Problem(line, f"{where}: the box is kept, but {error}", path, "guess"))
             yield Detection(box, frame_number, guess)
 
     def _is_unlisted(self, entry: object) -> bool:

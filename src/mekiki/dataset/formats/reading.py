@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mekiki.dataset.formats.base import ReadOptions, Record, Sheet, plain_path, resolve_path
+from mekiki.dataset.formats.base import Problem, ReadOptions, Record, Sheet, plain_path, resolve_path
 from mekiki.dataset.formats.imagefolder import (
     ImageFolder,
     has_class_folders,
     read_class_folders,
     without_empty_classes,
 )
+from mekiki.dataset.formats.looking import has_file
 from mekiki.dataset.formats.registry import READERS, detect_format
 from mekiki.errors import UnreadableError, UsageError
 
@@ -65,15 +66,25 @@ class LabelFiles:
 
     def refused(self) -> Iterator[tuple[str, str]]:
         """Yield ``(file and line, reason)`` for entries that cannot be used."""
+        return ((place, problem.reason) for place, problem, _ in self.broken())
+
+    def broken(self) -> Iterator[tuple[str, Problem, Path | None]]:
+        """Yield file and line, what is wrong there, and the real path that the entry means, None if nobody knows.
+
+        A path is told even if it is refused: who sees it does not open it.
+        """
         for name, sheet in zip(self.names, self.sheets, strict=True):
-            yield from ((f"{name}:{problem.line}", problem.reason) for problem in sheet.problems)
-        for name, record, path, _ in self._located():
+            base = self._base_of(sheet)
+            for problem in sheet.problems:
+                yield f"{name}:{problem.line}", problem, _path_anywhere(problem.path, base)
+        for name, record, path, base in self._located():
             if isinstance(path, UnreadableError):
-                yield f"{name}:{record.line}", f"{record.path}: {path.reason}"
+                problem = Problem(record.line, f"{path.path}: {path.reason}", record.path)
+                yield f"{name}:{record.line}", problem, _path_anywhere(record.path, base)
 
     def _located(self) -> Iterator[tuple[str, Record, Path | UnreadableError, Path]]:
         for name, sheet in zip(self.names, self.sheets, strict=True):
-            base = (self.rules.root or sheet.base).absolute()
+            base = self._base_of(sheet)
             for record in sheet.records:
                 try:
                     path = resolve_path(record.path, base, allow_outside=self.rules.allow_outside)
@@ -81,6 +92,9 @@ class LabelFiles:
                     yield name, record, error, base
                 else:
                     yield name, record, path, base
+
+    def _base_of(self, sheet: Sheet) -> Path:
+        return (self.rules.root or sheet.base).absolute()
 
 
 def read_label_files(paths: Sequence[Path], format_name: str, options: ReadOptions, rules: PathRules) -> LabelFiles:
@@ -99,6 +113,8 @@ def read_label_files(paths: Sequence[Path], format_name: str, options: ReadOptio
     for path in paths:
         if not path.exists():
             raise UsageError(f"there is no label file {str(path)!r}: check the path, relative to {Path.cwd()}")
+        if not (path.is_file() or path.is_dir()):
+            raise UsageError(f"{path} is neither a file nor a folder, but a pipe or a device: give a label file")
         name = detect_format(path) if format_name == "auto" else format_name
         sheets.append(READERS.create(name).read(path, options))
     return LabelFiles(tuple(str(plain_path(path)) for path in paths), tuple(sheets), rules)
@@ -135,4 +151,12 @@ def _find_video(record: Record, base: Path) -> Path | None:
     if not record.parent_path:
         return None
     path = plain_path(base / record.parent_path.replace("\\", "/"))
-    return path if path.is_file() else None
+    return path if has_file(path) else None
+
+
+def _path_anywhere(written: str, base: Path) -> Path | None:
+    """Return what a path means, wherever that is; None if it means nothing."""
+    try:
+        return resolve_path(written, base, allow_outside=True)
+    except UnreadableError:
+        return None

@@ -137,8 +137,8 @@ def shared_names(items: Sequence[OutItem]) -> dict[str, str]:
         common = os.path.commonpath([item.path.parent for item in items]) if items else ""
     except ValueError:
         common = ""
-    plain = {item.item_id: PurePath(os.path.relpath(item.path, common) if common else item.path) for item in items}
-    names = {item_id: path.as_posix() for item_id, path in plain.items()}
+    paths = {item.item_id: item.path.with_name(item.file_name) for item in items}
+    names = {key: PurePath(os.path.relpath(path, common) if common else path).as_posix() for key, path in paths.items()}
     called = {item.item_id: item.attributes[INDEX_ATTRIBUTE] for item in items if INDEX_ATTRIBUTE in item.attributes}
     taken: dict[str, int] = {}
     for item_id in names:
@@ -153,7 +153,7 @@ def stem_of(item: OutItem) -> str:
     """Return what a file of an item's own is called, without ending: as its file, or as the index calls its row."""
     if INDEX_ATTRIBUTE in item.attributes:
         return PurePath(item.attributes[INDEX_ATTRIBUTE].replace("\\", "/")).stem
-    file, row = split_row(item.path)
+    file, row = split_row(item.path.with_name(item.file_name))
     return file.stem if row is None else f"{file.stem}_{row}"
 
 
