@@ -18,7 +18,20 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
-NAMES = ("decode", "frames", "ingest", "dedupe", "embedding", "search", "split", "predict")
+NAMES = (
+    "decode",
+    "frames",
+    "ingest",
+    "dedupe",
+    "embedding",
+    "search",
+    "split",
+    "predict",
+    "detection",
+    "rarity",
+    "rare_demo",
+    "rare_truth",
+)
 """In the order of the page; one that has no file yet is passed over."""
 
 
@@ -61,9 +74,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(known)}; all by default")
     parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.name}")
     values = parser.parse_args()
-    if unknown := set(values.names) - set(known):
+    names = [name.replace("-", "_") for name in values.names]
+    if unknown := set(names) - set(known):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; known: {', '.join(known)}")
-    for name in values.names or known:
+    for name in names or known:
         print(f"## {name}\n", flush=True)
         text = run_benchmark(name)
         print(f"{text}\n", flush=True)

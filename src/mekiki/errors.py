@@ -63,6 +63,31 @@ class BackendError(MekikiError):
     exit_code = 5
 
 
+class NoWordsError(BackendError):
+    """An embedder has vectors of pictures only.
+
+    Args:
+        what: What it lacks, and who has it.
+        other: An embedder that has words.
+        flags: Of ``embed``, which say what it embeds; each with a blank before it.
+        then: What to do after that.
+    """
+
+    def __init__(self, what: str, other: str, flags: str = "", then: str = "then this again") -> None:
+        super().__init__(f"{what}. Type: mekiki embed{flags} --embedder {other}, {then}")
+        self.what = what
+        self.other = other
+        self.flags = flags
+        self.then = then
+
+    def __reduce__(self) -> tuple[type[NoWordsError], tuple[str, str, str, str]]:
+        return type(self), (self.what, self.other, self.flags, self.then)
+
+    def for_kinds(self, kinds: Iterable[str], then: str) -> NoWordsError:
+        """Return the same where items of other kinds than those that ``embed`` takes by itself are meant."""
+        return type(self)(self.what, self.other, "".join(f" --kind {kind}" for kind in kinds), then)
+
+
 class MissingExtraError(BackendError):
     """An optional package is not installed.
 

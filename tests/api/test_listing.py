@@ -12,8 +12,11 @@ from mekiki.api.verbs import STAGES
 from mekiki.dataset.formats.registry import READERS, WRITERS
 from mekiki.errors import UsageError
 from mekiki.models.annotators import ANNOTATORS
+from mekiki.models.captioners import CAPTIONERS
 from mekiki.models.classify import CLASSIFIERS
+from mekiki.models.detect import DETECTORS
 from mekiki.models.embed import AUTO, EMBEDDERS
+from mekiki.rarity.base import SCORERS
 from mekiki.stages.export import MODEL_FORMATS
 from mekiki.training.pretrained import TORCHVISION
 
@@ -21,12 +24,18 @@ from mekiki.training.pretrained import TORCHVISION
 def test_all_topics_are_listed() -> None:
     names = known_names()
 
-    assert list(names) == ["recipes", "formats", "stages", "annotators", "embedders", "backbones", "runtimes"]
+    assert list(names) == [
+        *("recipes", "formats", "stages", "annotators", "detectors", "embedders", "scorers", "captioners"),
+        *("backbones", "runtimes"),
+    ]
     assert sorted(names["recipes"]) == shipped_recipes()
-    assert set(names["formats"]) == {*READERS.names(), *WRITERS.names(), *MODEL_FORMATS}
+    assert set(names["formats"]) == {*READERS.names(), *WRITERS.names(), *MODEL_FORMATS, "rare-objects"}
     assert sorted(names["stages"]) == STAGES.names()
     assert {name.partition(":")[0] for name in names["annotators"]} == set(ANNOTATORS.names())
     assert {name.partition(":")[0] for name in names["embedders"]} == {AUTO, *EMBEDDERS.names()}
+    assert sorted(names["scorers"]) == SCORERS.names()
+    assert {name.partition(":")[0] for name in names["detectors"]} == {"auto", *DETECTORS.names()}
+    assert {name.partition(":")[0] for name in names["captioners"]} == {"auto", *CAPTIONERS.names()}
     assert sorted(names["runtimes"]) == CLASSIFIERS.names()
     assert set(TORCHVISION) < set(names["backbones"])
 

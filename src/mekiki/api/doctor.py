@@ -16,7 +16,7 @@ from mekiki.catalog.runs import mekiki_version
 
 CORE = (
     *("av", "filelock", "jinja2", "matplotlib", "matplotlib-fontja", "numpy", "pillow", "pydantic", "pyyaml", "rich"),
-    *("scikit-learn", "scipy", "simplejpeg"),
+    *("scikit-learn", "scipy", "simplejpeg", "threadpoolctl"),
 )
 EXTRAS = {
     "heic": ("pillow-heif", "photos of telephones (HEIC)"),
@@ -25,6 +25,9 @@ EXTRAS = {
     "onnx": ("onnxruntime", "models as ONNX, and prediction from them"),
     "openvino": ("openvino", "faster prediction on a CPU"),
     "vlm": ("openai", "labels from a vision-language model"),
+    "hf": ("transformers", "detectors and describers of transformers"),
+    "yolo": ("ultralytics", "detectors of Ultralytics (AGPL-3.0)"),
+    "maps": ("opentsne", "t-SNE and UMAP maps"),
     "clip": ("open_clip_torch", "vectors of pictures and texts from CLIP models"),
     "search": ("faiss-cpu", "quick search among many vectors"),
     "tune": ("optuna", "train --search"),

@@ -1,4 +1,4 @@
-"""The names that can be given elsewhere: recipes, formats, stages, annotators, embedders, backbones, runtimes."""
+"""The names that can be given elsewhere: recipes, formats, stages, annotators, detectors, embedders and so on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import yaml
 from mekiki.api.recipes import shipped_recipes
 from mekiki.api.verbs import STAGES
 from mekiki.dataset.formats.registry import READERS, WRITERS
+from mekiki.engine.rare_export import SEED2 as RARE_OBJECTS
 from mekiki.errors import UsageError, unknown_name
+from mekiki.models.captioners import ABOUT_CAPTIONERS
+from mekiki.models.detect import ABOUT_DETECTORS
 from mekiki.models.embed import ABOUT_EMBEDDERS
 from mekiki.stages.export import MODEL_FORMATS
 from mekiki.training.pretrained import TORCHVISION
@@ -21,7 +24,16 @@ ABOUT_ANNOTATORS = {
     "vlm:MODEL": "a vision-language model behind an OpenAI-compatible server",
     "import:NAME": "label files of another tool or model",
     "human:NAME": "label files that a person has filled in",
-    "zero-shot:MODEL": "not yet: comes with vectors",
+    "zero-shot:EMBEDDER": "stored vectors beside the names of the classes; needs an embedder with words",
+}
+ABOUT_SCORERS = {
+    "knn": "far from its nearest neighbours (the default)",
+    "isolation": "quickly cut off by random cuts: isolation forest",
+    "lof": "in a thinner place than its neighbours: local outlier factor",
+    "class-lof": "the same among things of its own class",
+    "frequency": "its class is rare, or is called by a keyword",
+    "map": "in a thin place of a map of two dimensions",
+    "unlike-common": "unlike the words for all common classes; needs an embedder with words",
 }
 ABOUT_RUNTIMES = {
     "torch": "PyTorch, on a processor or a GPU",
@@ -44,7 +56,10 @@ def known_names(what: str | None = None) -> dict[str, dict[str, str]]:
         "formats": _formats,
         "stages": _stages,
         "annotators": lambda: ABOUT_ANNOTATORS,
+        "detectors": lambda: ABOUT_DETECTORS,
         "embedders": lambda: ABOUT_EMBEDDERS,
+        "scorers": lambda: ABOUT_SCORERS,
+        "captioners": lambda: ABOUT_CAPTIONERS,
         "backbones": _backbones,
         "runtimes": lambda: ABOUT_RUNTIMES,
     }
@@ -85,7 +100,8 @@ def _formats() -> dict[str, str]:
     read, written = set(READERS.names()), set(WRITERS.names())
     ways = {(True, True): "read and written", (True, False): "read", (False, True): "written"}
     of_items = {name: ways[name in read, name in written] for name in sorted(read | written)}
-    return of_items | dict.fromkeys(MODEL_FORMATS, "written, of a model")
+    of_others = dict.fromkeys(MODEL_FORMATS, "written, of a model") | {RARE_OBJECTS: "written, of what mine has ranked"}
+    return of_items | of_others
 
 
 def _backbones() -> dict[str, str]:

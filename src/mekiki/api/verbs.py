@@ -19,13 +19,17 @@ from mekiki.settings import Settings, parse_settings
 
 if TYPE_CHECKING:
     from mekiki.stages.annotate import AnnotateSettings
+    from mekiki.stages.caption import CaptionSettings
     from mekiki.stages.dedupe import DedupeSettings
+    from mekiki.stages.detect import DetectSettings
     from mekiki.stages.embed import EmbedSettings
     from mekiki.stages.ensemble import EnsembleSettings
     from mekiki.stages.evaluate import EvaluateSettings
     from mekiki.stages.export import ExportSettings
     from mekiki.stages.frames import FramesSettings
     from mekiki.stages.ingest import IngestSettings
+    from mekiki.stages.map import MapSettings
+    from mekiki.stages.mine import MineSettings
     from mekiki.stages.predict import PredictSettings
     from mekiki.stages.report import ReportSettings
     from mekiki.stages.search import SearchSettings
@@ -37,13 +41,17 @@ STAGES: Registry[Any] = Registry(
     "stage",
     {
         "annotate": "mekiki.stages.annotate:annotate",
+        "caption": "mekiki.stages.caption:caption",
         "dedupe": "mekiki.stages.dedupe:dedupe",
+        "detect": "mekiki.stages.detect:detect",
         "embed": "mekiki.stages.embed:embed",
         "ensemble": "mekiki.stages.ensemble:ensemble",
         "evaluate": "mekiki.stages.evaluate:evaluate",
         "export": "mekiki.stages.export:export",
         "frames": "mekiki.stages.frames:frames",
         "ingest": "mekiki.stages.ingest:ingest",
+        "map": "mekiki.stages.map:map",
+        "mine": "mekiki.stages.mine:mine",
         "predict": "mekiki.stages.predict:predict",
         "report": "mekiki.stages.report:report",
         "search": "mekiki.stages.search:search",
@@ -119,6 +127,11 @@ def frames(workspace: Path | str, settings: FramesSettings | None = None) -> Run
     return run_stage("frames", workspace, settings)
 
 
+def detect(workspace: Path | str, settings: DetectSettings | None = None) -> RunSummary:
+    """Find objects in the pictures of a workspace, and make an item of each."""
+    return run_stage("detect", workspace, settings)
+
+
 def embed(workspace: Path | str, settings: EmbedSettings | None = None) -> RunSummary:
     """Compute one vector per picture, from which all else can be had without another look at it."""
     return run_stage("embed", workspace, settings)
@@ -167,6 +180,21 @@ def tune(workspace: Path | str, settings: TuneSettings | None = None) -> RunSumm
 def evaluate(workspace: Path | str, settings: EvaluateSettings | None = None) -> RunSummary:
     """Measure models on a part of a split, with intervals."""
     return run_stage("evaluate", workspace, settings)
+
+
+def mine(workspace: Path | str, settings: MineSettings | None = None) -> RunSummary:
+    """Rank the objects of a workspace by how rare they are, and choose the rarest."""
+    return run_stage("mine", workspace, settings)
+
+
+def map(workspace: Path | str, settings: MapSettings | None = None) -> RunSummary:  # noqa: A001 - the stage's name
+    """Lay out the vectors of a workspace in a plane, as a picture and as a page."""
+    return run_stage("map", workspace, settings)
+
+
+def caption(workspace: Path | str, settings: CaptionSettings | None = None) -> RunSummary:
+    """Put what was found rare into words, and say what of it is an outlier."""
+    return run_stage("caption", workspace, settings)
 
 
 def export(workspace: Path | str, settings: ExportSettings | None = None) -> RunSummary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 VERBS: dict[str, str] = {
     "ingest": "add photos and videos, and what files say of them",
     "frames": "take pictures out of videos",
+    "detect": "find objects in pictures, and make an item of each",
     "embed": "compute one vector per picture, which serves all that follows",
     "search": "find what is nearest to words, a picture or an item",
     "dedupe": "find near-duplicates",
@@ -15,6 +16,9 @@ VERBS: dict[str, str] = {
     "ensemble": "join models into one",
     "tune": "find the thresholds at which a model decides",
     "evaluate": "measure models, with intervals",
+    "mine": "rank what is there by how rare it is, and choose the rarest",
+    "map": "lay out vectors in a plane, as a picture and a page",
+    "caption": "put what is rare into words",
     "export": "write a format that other tools read",
     "report": "write one HTML page about what is there",
 }
@@ -24,7 +28,7 @@ COMMANDS: dict[str, str] = {
     "run": "run a recipe: a YAML list of steps",
     "demo": "make a small world of photos and clips, and run a recipe on it",
     "status": "count what is in a workspace",
-    "list": "list recipes, formats, stages, annotators, embedders, backbones or runtimes",
+    "list": "list recipes, formats, stages, annotators, detectors, scorers ... (all: mekiki list)",
     "doctor": "say what is installed and what is missing",
     "forget": "delete a run, or an item with all that was made from it",
 }

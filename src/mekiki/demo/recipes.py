@@ -12,6 +12,7 @@ import yaml
 from mekiki.api.recipes import Step, read_recipe
 from mekiki.demo.safety import UNSAFE, SafetyWorld, make_safety_world
 from mekiki.demo.settings import WorldSettings
+from mekiki.demo.street import StreetSettings, StreetWorld, make_street_world
 from mekiki.demo.world import World, make_world
 
 FRAMES = {"sampling": "every-n-frames", "every_n_frames": 4}
@@ -42,6 +43,19 @@ SAFETY_CHANGES: dict[str, dict[str, Any]] = {
     "report": {"pictures": "shown"},
 }
 """What the recipe is given in this world: no weights, one score, that it is rarer outside, and that it is harmless."""
+
+RARE_OBJECTS = "rare-objects"
+RARE_SIZES = {"n_clips": 25, "n_stills": 240}
+"""Scenes are what counts here; clips are not drawn."""
+
+RARE_CHANGES: dict[str, dict[str, Any]] = {
+    "dedupe": {"max_distance": 2},
+    "detect": {"detector": "blobs"},
+    "embed": {"embedder": "colour-layout"},
+    "caption": {"captioner": "class-name"},
+}
+"""What the recipe is given in drawn streets: nothing that needs weights or a server. Each scene is a draw of its own,
+while plain streets have hashes so alike that `dedupe` would take some for copies."""
 
 HEADER = """# The recipe {name!r} for the demo world: what `mekiki demo` runs.
 # Change it and run it again: mekiki run {path} -w {workspace}
@@ -78,6 +92,9 @@ def make_demo(name: str, folder: Path, settings: WorldSettings, workspace: Path,
     if name == SAFETY:
         photos = make_safety_world(folder / "world", settings, n_workers)
         adapted, n_unreadable = adapt_safety_steps(steps, photos), photos.n_unreadable
+    elif name == RARE_OBJECTS:
+        streets = make_street_world(folder / "world", StreetSettings(settings.seed, settings.n_stills))
+        adapted, n_unreadable = adapt_rare_steps(steps, streets), streets.n_unreadable
     else:
         world = make_world(folder / "world", settings, n_workers)
         adapted, n_unreadable = adapt_steps(steps, world), world.n_unreadable
@@ -85,8 +102,9 @@ def make_demo(name: str, folder: Path, settings: WorldSettings, workspace: Path,
 
 
 def demo_settings(name: str, given: Mapping[str, Any]) -> WorldSettings:
-    """Return how a recipe's world is drawn: photos alone for the one that looks at no clips."""
-    return WorldSettings(**{**(SAFETY_SIZES if name == SAFETY else {}), **given})
+    """Return how a recipe's world is drawn: photos alone for those that look at no clips."""
+    sizes = {SAFETY: SAFETY_SIZES, RARE_OBJECTS: RARE_SIZES}.get(name, {})
+    return WorldSettings(**{**sizes, **given})
 
 
 def _write_steps(name: str, steps: Sequence[Step], path: Path, workspace: Path) -> Path:
@@ -108,6 +126,20 @@ def adapt_safety_steps(steps: Sequence[Step], photos: SafetyWorld) -> list[Step]
         adapted.append(Step(step.step_id, step.stage, values))
         if step.stage == "predict":
             adapted += [one for kind in PROJECTIONS for one in _with_projection(kind)]
+    return adapted
+
+
+def adapt_rare_steps(steps: Sequence[Step], streets: StreetWorld) -> list[Step]:
+    """Return the steps with the streets' photos, the blob detector, and a look at how many rare things came back."""
+    adapted: list[Step] = []
+    for step in steps:
+        values = {**step.values, **RARE_CHANGES.get(step.stage, {})}
+        if step.stage == "ingest":
+            values["paths"] = [str(streets.photos)]
+        adapted.append(Step(step.step_id, step.stage, values))
+        if step.stage == "mine":
+            judged = {"rarity": True, "truth": str(streets.truth_path), "truth_column": "rare"}
+            adapted.append(Step("evaluate", "evaluate", judged))
     return adapted
 
 
