@@ -7,6 +7,9 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 # xdist on two cores; `make test WORKERS=0` for one process.
 WORKERS ?= 2
 
+# Workers use the cores already: a second thread of BLAS, torch or OpenMP in each would only wait for the others.
+test test-quick: export OMP_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test test-quick check format bench clean
 
