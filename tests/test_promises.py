@@ -200,7 +200,7 @@ def test_interrupted_it_exits_with_130_and_the_same_command_goes_on(
     assert "Traceback" not in err
     assert err.count("\n") == 1
     assert "the same command goes on" in err.lower()
-    assert query(workspace, "SELECT status FROM runs WHERE stage = ?", verb) == [("running",)]
+    assert query(workspace, "SELECT status FROM runs WHERE stage = ?", verb) == [("stopped",)]
     main(words_of(verb, world, workspace))
     assert tables(workspace) == tables(one.after)
     assert file_hashes(workspace) == file_hashes(one.after)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mekiki.errors import MissingExtraError, UsageError
+from mekiki.errors import MissingExtraError, UsageError, unknown_name
 from mekiki.registry import Registry, import_extra
 
 SHAPES: Registry[object] = Registry("shape", {"fraction": "fractions:Fraction", "path": "pathlib:PurePosixPath"})
@@ -35,3 +35,7 @@ def test_a_package_that_is_not_installed_says_which_extra_brings_it() -> None:
     assert import_extra("xml.dom", "any").__name__ == "xml.dom"
     with pytest.raises(MissingExtraError, match=r'nowhere-py is not installed. Type: pip install "mekiki\[odd\]"'):
         import_extra("nowhere.at_all", "odd", "nowhere-py")
+
+
+def test_nothing_is_guessed_where_nothing_is_near() -> None:
+    assert "Did you mean" not in str(unknown_name("class", "excavator", ["car", "cat", "truck"]))

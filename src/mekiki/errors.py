@@ -137,11 +137,13 @@ def shown_path(path: Path | str) -> str:
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """Return the valid name that a wrong one was most likely meant to be; None if none is near. Case does not count.
 
+    One of less than half the letters is not near, whatever they are: nobody who writes ``excavator`` means ``cat``.
+
     Example:
         >>> nearest_name("COCO", ["coco", "csv"])
         'coco'
     """
-    folded = {one.casefold(): one for one in known}
+    folded = {one.casefold(): one for one in known if 2 * len(one) >= len(name)}
     near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=LIKENESS)
     return folded[near[0]] if near else None
 

@@ -301,7 +301,9 @@ def test_a_repository_that_cannot_be_had_is_one_line(monkeypatch: pytest.MonkeyP
     said = str(raised.value)
     assert "\n" not in said
     assert "HF_HUB_OFFLINE is set" in said
-    assert said.endswith("--detector FILE.onnx with a graph that you have")
+    assert said.endswith(
+        "--detector FILE.onnx with a graph that you have (in mekiki run: --set detect.detector=onnx:FILE)"
+    )
 
 
 def test_a_backbone_of_timm_is_made_without_asking_the_hub(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mekiki.models.openai_replies import MAX_NAME, MAX_TEXT, read_reply
+from mekiki.models.openai_replies import MAX_NAME, MAX_TEXT, read_error, read_reply
 
 
 def plain(text: str) -> str:
@@ -93,3 +93,11 @@ def test_text_is_cleaned_before_it_is_cut() -> None:
     reply = read_reply("chat", json.dumps(chat(text)).encode(), lambda words: words.replace("secret", "[key]"))
 
     assert reply.text.endswith("x[ke")
+
+
+def test_an_error_whose_body_says_nothing_does_not_name_its_status_twice() -> None:
+    class EmptyError(Exception):
+        body = None
+
+    assert read_error(EmptyError("Error code: 400")).message == "it does not say why"
+    assert read_error(EmptyError("Error code: 400 - <html>")).message == "<html>"

@@ -34,11 +34,6 @@ def test_the_users_price_wins() -> None:
     assert find_price("mine", 0.0, 0.0) == Price(0.0, 0.0, None)
 
 
-def test_another_server_has_prices_of_its_own() -> None:
-    assert find_price("gpt-5.2", None, None, is_openai=False) is None
-    assert find_price("gpt-5.2", 0.0, 0.0, is_openai=False) == Price(0.0, 0.0, PRICES["gpt-5.2"].pictures)
-
-
 @pytest.mark.parametrize("half", [(1.0, None), (None, 1.0)])
 def test_half_a_price_is_refused(half: tuple[float | None, float | None]) -> None:
     with pytest.raises(UsageError, match="--price-in and --price-out"):

@@ -231,7 +231,7 @@ def test_a_dry_run_counts_calls_and_money_and_sends_nothing(photos: Path, server
     assert 0 < summary.extra["estimate"]["cost_usd"] < summary.extra["estimate"]["at_most_usd"]
     assert short.extra["n_calls"] == 2
     assert other.extra["estimate"]["cost_usd"] is None
-    assert "--price-in" in other.notes[1]
+    assert "no price is known for vlm:mine: give --price-in" in other.notes[1]
     assert len(server.asked) == n_asked
     assert (dump(photos), file_hashes(photos)) == (rows, files)
 
@@ -280,7 +280,11 @@ def test_an_answer_does_for_a_picture_that_is_gone(photos: Path, server: VlmServ
         pytest.param({"annotator": "vlm:"}, "vlm: names no model", id="no model"),
         pytest.param({"annotator": "vlm: "}, "vlm: names no model", id="a blank model"),
         pytest.param({"kind": ["image", "video"]}, "--kind video", id="videos"),
-        pytest.param({"max_cost": 1, "model": "mine"}, "--price-in and --price-out", id="cap without a price"),
+        pytest.param(
+            {"max_cost": 1, "model": "mine"},
+            "no price is known for vlm:mine: give --price-in",
+            id="cap without a price",
+        ),
         pytest.param({"price_in": 1}, "give both --price-in and --price-out", id="half a price"),
         pytest.param({"classes": ["fox", "fox"]}, "named twice", id="a class twice"),
         pytest.param({"classes": ["unknown"]}, "is no class", id="unknown as a class"),

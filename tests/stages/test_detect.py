@@ -22,7 +22,7 @@ from mekiki.catalog.crops import crops_of
 from mekiki.catalog.db import Catalog
 from mekiki.engine.detecting import DetectWork
 from mekiki.engine.local import LocalEngine
-from mekiki.errors import BackendError, DataError, UsageError
+from mekiki.errors import BackendError, DataError, InterruptedRunError, UsageError
 from mekiki.records import RunSummary, Tally
 from objects import boxes_of, make_scenes, write_scene
 from videos import Recipe, make_video
@@ -504,3 +504,17 @@ def test_a_detector_that_cannot_be_opened_leaves_no_run_that_seems_to_be_running
     assert query(scenes, status) == [("stopped",)]
     detect(scenes, workers=1)
     assert query(scenes, status) == [("finished",)]
+
+
+@pytest.mark.parametrize("error", [UsageError("no such class"), InterruptedRunError("enough"), KeyboardInterrupt()])
+def test_a_detection_that_is_refused_or_interrupted_is_not_shown_as_running(
+    scenes: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def stop(self: DetectWork) -> None:
+        raise error
+
+    monkeypatch.setattr(DetectWork, "open", stop)
+    with pytest.raises(type(error)):
+        detect(scenes, workers=1)
+
+    assert query(scenes, "SELECT status FROM runs WHERE stage = 'detect'") == [("stopped",)]

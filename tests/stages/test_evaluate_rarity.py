@@ -285,3 +285,15 @@ def test_boxes_need_crops(pile: PlantedPile) -> None:
 
     with pytest.raises(UsageError, match="--kind crop"):
         run("evaluate", pile.workspace, truth=truth, **FAST)
+
+
+def test_pictures_of_which_no_two_are_tied_are_told(pile: PlantedPile) -> None:
+    truth = write_truth(pile, range(N_RARE))
+    untied = "no two pictures are tied; if they are frames of a drive, intervals are too narrow: mekiki ingest --labels"
+
+    assert any(note.startswith(untied) for note in run("evaluate", pile.workspace, truth=truth, **FAST).notes)
+
+    with Catalog(pile.workspace) as catalog, catalog.transaction("ingest") as transaction:
+        tie = (("burst", one, "drive1", "r") for one in pile.item_ids[:2])
+        transaction.upsert("groups", ("kind", "item_id", "key", "run_id"), tie)
+    assert not any("tied" in note for note in run("evaluate", pile.workspace, truth=truth, **FAST).notes)

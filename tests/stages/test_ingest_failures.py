@@ -13,7 +13,7 @@ from mekiki.cli.main import main
 from mekiki.errors import DataError
 from pictures import bomb_jpeg, bomb_png, jpeg, text, truncated_jpeg
 from videos import RECIPES, make_sound_only, make_video
-from workspaces import counts, dump, ingest, query, reasons, write_photo, write_text
+from workspaces import counts, dump, ingest, query, reasons, run, write_photo, write_text
 
 
 def write_broken(folder: Path) -> dict[str, str]:
@@ -199,3 +199,11 @@ def test_a_file_without_permission_is_a_row(workspace: Path, tmp_path: Path) -> 
     path.chmod(0)
 
     assert "denied" in reasons(ingest(workspace, path))["a.jpg"].lower()
+
+
+def test_later_stages_say_that_nothing_could_be_read_and_not_that_nothing_was_ingested(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    ingest(tmp_path / "ws", tmp_path / "in", max_failed_share=1.0)
+
+    with pytest.raises(DataError, match="nothing that was ingested can be read as a photo or video"):
+        run("frames", tmp_path / "ws")

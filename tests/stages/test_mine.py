@@ -477,3 +477,24 @@ def test_a_scorer_that_needs_no_vectors_ranks_without_any(workspace: Path) -> No
             run("mine", workspace, **{"scorers": "frequency", **settings})
     with pytest.raises(DataError, match=r"ranked nothing by vectors.*mekiki embed, then mekiki mine"):
         run("evaluate", workspace, rarity=True, inject=[workspace])
+
+
+def test_a_name_that_nothing_has_is_told_with_the_nearest(workspace: Path) -> None:
+    mined_street(workspace, ["person"] * 20 + ["bicycle"] * 20)
+
+    summary = run(
+        "mine", workspace, target_classes=["bicycl", "person", "trailer"], common_classes=["pedestrain", "qqq"]
+    )
+
+    said = [note for note in summary.notes if "is of this class" in note]
+    assert said == [
+        "bicycl: no crop is of this class; did you mean bicycle?",
+        "pedestrain: no crop is of this class; did you mean pedestrian?",
+        "qqq: no crop is of this class",
+    ]
+
+
+def test_names_that_nobody_gave_are_not_told(workspace: Path) -> None:
+    mined_street(workspace, ["zebra"] * N)
+
+    assert not any("is of this class" in note for note in run("mine", workspace, concepts="none").notes)

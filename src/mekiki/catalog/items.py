@@ -124,6 +124,11 @@ def select_pictures(catalog: Catalog, cure: str) -> ItemSelection:
 def require_items(catalog: Catalog) -> None:
     """Raise `DataError` if the catalog has no items."""
     if catalog.value("SELECT 1 FROM items LIMIT 1") is None:
+        if catalog.value("SELECT 1 FROM runs WHERE stage = 'ingest' LIMIT 1") is not None:
+            raise DataError(
+                f"{catalog.workspace} holds nothing: nothing that was ingested can be read as a photo or video, or all "
+                f"of it was forgotten. Check PATHS: mekiki ingest PATHS -w {catalog.workspace}"
+            )
         raise DataError(f"the catalog in {catalog.workspace} is empty: mekiki ingest PATH -w {catalog.workspace}")
 
 

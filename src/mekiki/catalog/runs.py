@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mekiki.catalog.db import Catalog, Transaction
-from mekiki.errors import BackendError
+from mekiki.errors import BackendError, InterruptedRunError, UsageError
 from mekiki.records import Failure
 
 RUN_COLUMNS = ("run_id", "stage", "settings", "identity", "reads", "status", "started_at", "device", "version")
@@ -141,15 +141,18 @@ def stop_run(catalog: Catalog, transaction: Transaction, run_id: str) -> None:
 
 @contextmanager
 def stopping(catalog: Catalog, stage: str, run_id: str) -> Iterator[None]:
-    """Record that a run is stopped if a model, its weights or a server is missing inside; one that was finished stays.
+    """Record that a run is stopped if it ends inside; one that was finished stays.
 
     Raises:
-        BackendError: Whatever is missing.
+        BackendError: If a model, its weights or a server is missing.
+        UsageError: If what was asked for does not go with them.
+        InterruptedRunError: If the user stopped it.
+        KeyboardInterrupt: If the user did so before anything was done, or twice.
     """
     known = find_run(catalog, run_id)
     try:
         yield
-    except BackendError:
+    except (BackendError, UsageError, InterruptedRunError, KeyboardInterrupt):
         if (known is None or known.status != "finished") and find_run(catalog, run_id) is not None:
             with catalog.transaction(stage) as transaction:
                 stop_run(catalog, transaction, run_id)

@@ -16,7 +16,7 @@ from mekiki.catalog.runs import done_among
 from mekiki.engine.answers import Answers
 from mekiki.engine.asking import Asking, AskWork
 from mekiki.engine.run import Engine, Selection, run_folder, write_text
-from mekiki.models.pricing import Budget, CostCapReachedError
+from mekiki.models.pricing import Budget, CostCapReachedError, no_price
 from mekiki.models.prompts import UnreadableAnswerError
 from mekiki.models.vlm_openai import VlmAnnotator, VlmAsker
 from mekiki.records import Item, RunSummary
@@ -183,9 +183,7 @@ def estimate_calls(
     }
     tokens = f"about {input_tokens:,.0f} tokens in and {output_tokens:,.0f} out"
     money = (
-        f"no price is known for {asker.name}: give --price-in and --price-out"
-        if cost_usd is None
-        else f"about ${cost_usd:.2f}, at most ${worst_usd:.2f} without retries"
+        no_price(asker.name) if cost_usd is None else f"about ${cost_usd:.2f}, at most ${worst_usd:.2f} without retries"
     )
     summary.notes += [
         f"would make {n_calls} calls; {n_todo - n_calls} of {n_todo} pictures have an answer already",

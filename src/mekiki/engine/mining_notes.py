@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 
 from mekiki.engine.mine_settings import MineSettings
 from mekiki.engine.mining import Gathered
-from mekiki.rarity.class_names import plain_name
+from mekiki.errors import nearest_name
+from mekiki.rarity.class_names import plain_name, plain_names
 from mekiki.rarity.concept_files import repeated_concepts
 from mekiki.records import counted
 
@@ -27,10 +28,30 @@ def describe_classes(known: Gathered, settings: MineSettings) -> list[str]:
             f"{', '.join(gone)}: found nowhere. COCO has no such class, and none is guessed: only words (mekiki "
             "caption) or a detector with other classes can name it"
         )
+    lines += _misspelt(known, settings, gone)
     n_bare = len(known.item_ids) - len(known.class_of)
     if n_bare and known.class_of:
         lines.append(f"{counted(n_bare, 'items have')} no class, of {len(known.item_ids):,}")
     return lines + _one_name(known, settings)
+
+
+def _misspelt(known: Gathered, settings: MineSettings, gone: Collection[str]) -> list[str]:
+    """Return a line for each name that the user gave and that neither objects nor concepts have."""
+    if not known.class_of:
+        return []
+    given = [
+        name
+        for one in ("target_classes", "common_classes")
+        if one in settings.model_fields_set
+        for name in getattr(settings, one)
+    ]
+    there = {*known.class_of.values(), *map(plain_name, (*known.named.values(), *known.concepts))}
+    near = {name: nearest_name(name, sorted(there)) for name in plain_names(given) if name not in {*there, *gone}}
+    unit = known.unit.removesuffix("s")
+    return [
+        f"{name}: no {unit} is of this class{f'; did you mean {guess}?' if guess else ''}"
+        for name, guess in near.items()
+    ]
 
 
 def _one_name(known: Gathered, settings: MineSettings) -> list[str]:

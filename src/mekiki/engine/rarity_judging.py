@@ -130,6 +130,11 @@ def _tell(things: Things, told: str) -> Iterator[str]:
     )
     if counts["n_rare_groups"] < MIN_ATOMS:
         yield f"under {MIN_ATOMS} groups hold something rare: no interval is reliable"
+    if things.is_untied:
+        yield (
+            "no two pictures are tied; if they are frames of a drive, intervals are too narrow: mekiki ingest --labels "
+            "FILE with a column burst"
+        )
     if things.n_unnamed:
         yield f"{things.n_unnamed} other pictures are not named there, and not measured"
     if things.n_last:

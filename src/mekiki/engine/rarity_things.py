@@ -44,6 +44,7 @@ class Things:
         left_out: Why pictures that the file names are not measured, to how many.
         n_second: Crops that are not measured, since another shows the same object better.
         not_ranked: Why rare objects are not ranked, to how many; M in all.
+        is_untied: No two of several pictures belong together.
     """
 
     unit: str
@@ -57,6 +58,7 @@ class Things:
     left_out: Mapping[str, int] = field(default_factory=dict)
     n_second: int = 0
     not_ranked: Mapping[str, int] = field(default_factory=dict)
+    is_untied: bool = False
 
     @property
     def n_rare(self) -> int:
@@ -157,15 +159,17 @@ def _pictures(
         scores[scorer] = np.array([best.get(item_id, LAST) for item_id in item_ids], np.float64)
     is_last = np.all([one == LAST for one in scores.values()], axis=0) if scores else np.ones(len(item_ids), np.bool_)
     n_silent = sum(rare is None for rare in said.values())
+    atoms = atoms_of(catalog, item_ids)
     return Things(
         unit="pictures",
         item_ids=item_ids,
         is_rare=np.array([known[item_id] for item_id in item_ids], np.bool_),
         scores=scores,
-        atoms=atoms_of(catalog, item_ids),
+        atoms=atoms,
         missed=np.zeros(0, np.int64),
         n_last=int(is_last.sum()),
         left_out={"nothing is said of them": n_silent} if n_silent else {},
+        is_untied=1 < len(item_ids) == len(set(atoms.tolist())),
     )
 
 
@@ -214,6 +218,7 @@ def _objects(
         missed=np.array(missed, np.int64),
         n_second=n_second,
         not_ranked={reason: n for reason, n in why.items() if n},
+        is_untied=1 < len(atom_of) == len(set(atom_of.values())),
     )
 
 

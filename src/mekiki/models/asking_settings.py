@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from mekiki.errors import UsageError
 from mekiki.models.openai_requests import Sampling
-from mekiki.models.openai_server import Api, OpenAiServer, is_openai
-from mekiki.models.pricing import Detail, Price, find_price
+from mekiki.models.openai_server import Api, OpenAiServer
+from mekiki.models.pricing import Detail, Price, find_price, no_price
 from mekiki.models.retries import Pacer
 from mekiki.models.vlm_openai import Showing
 from mekiki.models.vocabulary import Language
@@ -58,12 +58,9 @@ class AskingSettings(PerItemSettings):
         Raises:
             UsageError: If a cost cap is set and nobody knows it, or half of a price is given.
         """
-        price = find_price(self.model, self.price_in, self.price_out, is_openai=is_openai())
+        price = find_price(self.model, self.price_in, self.price_out)
         if self.max_cost is not None and price is None:
-            raise UsageError(
-                f"--max-cost needs a price, and none is known for {self.model!r}: give --price-in and --price-out in "
-                "dollars per million tokens (0 and 0 for a server of your own)"
-            )
+            raise UsageError(f"--max-cost needs a price, and {no_price(f'vlm:{self.model}')}")
         return price
 
     def whom(self) -> dict[str, Any]:

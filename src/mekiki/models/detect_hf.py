@@ -43,7 +43,7 @@ neighbours propose the same one: of those that overlap the surest is kept."""
 N_AT_ONCE = 4
 """Pictures that go through a network together; more need more memory and were no faster."""
 
-OTHERWISE = "--detector FILE.onnx with a graph that you have"
+OTHERWISE = "--detector FILE.onnx with a graph that you have (in mekiki run: --set detect.detector=onnx:FILE)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

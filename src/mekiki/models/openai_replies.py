@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -97,8 +98,13 @@ def read_error(error: Any) -> Said:
     said = _text(inner.get("message")) or _text(details) or " ".join(_text(one.get("msg")) for one in listed)
     param = _text(inner.get("param")) or places
     return Said(
-        said or places or str(error), _text(inner.get("code")), _text(inner.get("type")), Complaint(param, said[:400])
+        said or places or _bare(error), _text(inner.get("code")), _text(inner.get("type")), Complaint(param, said[:400])
     )
+
+
+def _bare(error: Any) -> str:
+    """Return the text of an error whose body says nothing, without the status, which messages name anyway."""
+    return re.sub(r"^Error code: \d+(?: - )?", "", str(error)).strip() or "it does not say why"
 
 
 def _responses_text(body: Mapping[str, Any]) -> tuple[str, str] | None:

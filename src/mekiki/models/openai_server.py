@@ -208,15 +208,6 @@ class OpenAiServer:
         return plain if len(plain) <= MAX_MESSAGE else f"{plain[:MAX_MESSAGE]}…"
 
 
-def is_openai() -> bool:
-    """Return whether questions go to OpenAI itself, whose prices are known.
-
-    Raises:
-        UsageError: If ``OPENAI_BASE_URL`` is no address.
-    """
-    return _parts_of(os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL).hostname == OPENAI_HOST
-
-
 def _parts_of(url: str) -> SplitResult:
     """Return the parts of an address.
 

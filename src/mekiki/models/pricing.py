@@ -80,21 +80,30 @@ PRICES: Mapping[str, Price] = {
 }
 
 
-def find_price(model: str, usd_in: float | None, usd_out: float | None, *, is_openai: bool = True) -> Price | None:
+def no_price(name: str) -> str:
+    """Return what to say where nobody knows what a model costs."""
+    return (
+        f"no price is known for {name}: give --price-in and --price-out in dollars per million tokens (0 and 0 for a "
+        "server of your own)"
+    )
+
+
+def find_price(model: str, usd_in: float | None, usd_out: float | None) -> Price | None:
     """Return the price of a model; None if nobody knows it.
+
+    A model of a known name is taken to cost what OpenAI asks, whoever serves it: so a cap also holds behind a proxy.
 
     Args:
         model: Its name; a date at its end does not count.
         usd_in: What the user says of questions, per million tokens.
         usd_out: The same of answers; both or neither.
-        is_openai: Whether OpenAI itself is asked; what others call by the same name has a price of its own.
 
     Raises:
         UsageError: If only one of the two is given.
     """
     known = PRICES.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
     if usd_in is None and usd_out is None:
-        return known if is_openai else None
+        return known
     if usd_in is None or usd_out is None:
         raise UsageError("a price has two parts: give both --price-in and --price-out, in dollars per million tokens")
     return Price(usd_in, usd_out, known.pictures if known else None)

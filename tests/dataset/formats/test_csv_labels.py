@@ -107,7 +107,16 @@ def test_a_single_column_of_flags_is_no_class(tmp_path: Path) -> None:
     assert sheet.classes == ()
     assert sheet.records[0].attributes == {"downscaled": "0"}
     assert sheet.notes == (
-        "no column of t.csv was taken for labels (file, downscaled). If one holds them: --label-column NAME",
+        "t.csv: paths from file; no labels. If one of the others (downscaled) holds them: --label-column NAME",
+    )
+
+
+def test_what_was_taken_in_place_of_labels_is_said(tmp_path: Path) -> None:
+    sheet = read(tmp_path, "image,burst,person,split\na.jpg,drive1,p,train\n")
+
+    assert sheet.records[0].groups == {"burst": "drive1", "identity": "p"}
+    assert sheet.notes == (
+        "t.csv: paths from image, bursts from burst, identities from person, part from split; no labels",
     )
 
 

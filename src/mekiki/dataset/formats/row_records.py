@@ -57,13 +57,18 @@ def read_rows(
         problems=tuple(sorted([*table.problems, *problems], key=lambda problem: problem.line)),
         is_single_label=columns.label is not None and bool(rows.class_names) and rows.is_single_label,
         base=find_base(table.path, [record.path for record in records[:: max(1, len(records) // N_TRIED)]]),
-        notes=() if has_labels or "captions" in columns.fields else (_no_labels(table),),
+        notes=() if has_labels or "captions" in columns.fields else (_no_labels(table, columns),),
     )
 
 
-def _no_labels(table: RowSource) -> str:
-    names = ", ".join(filter(None, table.columns))
-    return f"no column of {table.path.name} was taken for labels ({names}). If one holds them: --label-column NAME"
+def _no_labels(table: RowSource, columns: Columns) -> str:
+    """Return what was taken from which column where that is no labels, and what might hold them."""
+    groups = {"identities" if kind == "identity" else f"{kind}s": column for kind, column in columns.groups.items()}
+    used = {"paths": columns.path, **groups, **columns.fields}
+    taken = ", ".join(f"{what} from {table.columns[column]}" for what, column in used.items())
+    rest = ", ".join(table.columns[column] for column in columns.attributes.values())
+    cure = f". If one of the others ({rest}) holds them: --label-column NAME" if rest else ""
+    return f"{table.path.name}: {taken}; no labels{cure}"
 
 
 def _key(record: Record) -> str:
