@@ -127,6 +127,23 @@ def fingerprint(stage: str, settings: Settings, identity: str, reads: Mapping[st
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def without_places(value: Any) -> Any:
+    """Return settings as they may be handed on: of every absolute path, also behind a kind, the name alone.
+
+    Example:
+        >>> without_places({"detector": "onnx:/home/me/yolox.onnx", "paths": ["a", "/data/b"], "keep": 50})
+        {'detector': 'onnx:yolox.onnx', 'paths': ['a', 'b'], 'keep': 50}
+    """
+    if isinstance(value, Mapping):
+        return {name: without_places(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(one) for one in value]
+    if isinstance(value, str) and "://" not in value:
+        parts = value.split(":")
+        return ":".join(Path(part).name if Path(part).is_absolute() else part for part in parts)
+    return value
+
+
 def parse_settings(settings: type[AnySettings], values: Mapping[str, Any], where: str) -> AnySettings:
     """Return checked settings from a recipe's or command line's values.
 

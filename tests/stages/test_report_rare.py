@@ -11,6 +11,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from mekiki.api.verbs import run_stage
+from mekiki.catalog.db import Catalog
+from mekiki.demo.street import StreetSettings, make_street_world
+from mekiki.reports.gathering import describe_runs
 from workspaces import ingest, query, run
 
 
@@ -186,3 +189,24 @@ def test_a_find_says_its_rank_and_scores_that_tell_near_ones_apart(world: Path) 
     assert "rank 1 of 3 chosen" in first
     assert "rarity 1.00" in first
     assert "&gt;0.99" not in page(world).split('id="rare"')[1].split("</section>")[0]
+
+
+def test_the_page_names_objects_and_no_folder_of_this_machine(tmp_path: Path) -> None:
+    world = make_street_world(tmp_path / "streets", StreetSettings(n_scenes=5, n_rare=1))
+    workspace = tmp_path / "ws"
+    run("ingest", workspace, paths=[str(world.photos)])  # one photo is broken
+    run("detect", workspace, detector="blobs")
+    n_crops = run("embed", workspace, embedder="colour-layout", kind=["crop"]).n_written
+    run("embed", workspace, embedder="colour-layout", kind=["crop"])  # has nothing to do
+    run("mine", workspace)
+
+    run("report", workspace)
+
+    text = page(workspace)
+    assert str(tmp_path) not in text
+    assert "street_0004.jpg" in re.sub("<wbr>", "", text)  # which failed
+    assert "classes of objects" in text
+    assert "No picture has a label yet" not in text
+    with Catalog(workspace) as catalog:
+        runs = {one.stage: one.n_written for one in describe_runs(catalog)}
+    assert (runs["embed"], runs["mine"]) == (n_crops, n_crops)

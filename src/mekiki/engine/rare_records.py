@@ -19,6 +19,7 @@ from mekiki.rarity.class_names import holds_phrase, plain_name
 from mekiki.rarity.combine import Rule
 from mekiki.rarity.early import SEED2_KEYWORDS
 from mekiki.records import Item
+from mekiki.settings import without_places
 
 SEED_SCORERS = {"isolation": "isolation_forest", "lof": "lof", "map": "tsne"}
 """Our scorers' names as seed 2 has them; others keep theirs."""
@@ -205,13 +206,13 @@ def config_of(mining: Mining, told: Descriptions | None, runs: Sequence[Run]) ->
         "concept_list": list(mining.concepts),
         "seed": mining.settings.get("seed"),
         "sampling_rate": detect.get("share"),
-        "yolo_model": detect.get("detector"),
+        "yolo_model": without_places(detect.get("detector")),
         "clip_model": as_vector_run(by_stage["embed"]).space.embedder if "embed" in by_stage else None,
         "use_lof": "lof" in mining.scorers,
         "skip_caption": told is None,
         "weight_text": caption.get("weight_text"),
         "described_by": told.captioner if told else "class-name",
-        "runs": [{"stage": run.stage, "run_id": run.run_id, "settings": dict(run.settings)} for run in runs],
+        "runs": [{"stage": run.stage, "run_id": run.run_id, "settings": without_places(run.settings)} for run in runs],
     }
 
 

@@ -6,15 +6,18 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from mekiki.catalog.db import Catalog
+from mekiki.catalog.detected import count_found
 from mekiki.catalog.items import count_kinds, read_groups
+from mekiki.catalog.mining import find_mining
 from mekiki.catalog.outgoing import Outgoing
 from mekiki.catalog.results import split_runs
-from mekiki.catalog.runs import Run, latest_run, list_runs, mekiki_version
+from mekiki.catalog.runs import Run, count_done, latest_run, list_runs, mekiki_version
 from mekiki.catalog.sources import repeated_files
 from mekiki.dataset.formats.base import OutItem
 from mekiki.errors import UnreadableError
@@ -24,10 +27,19 @@ from mekiki.reports.pictures import Badge, Look, Picture, make_thumbnail
 from mekiki.reports.sections.counts import Counts
 from mekiki.reports.sections.duplicates import MAX_FILES, MIRRORED, DuplicateGroup
 from mekiki.reports.sections.runs import RunFacts
+from mekiki.settings import without_places
 
 PER_CLASS = 8
 THUMBNAIL_PX = 180
 VERSIONS = ("av", "numpy", "pillow", "scikit-learn", "simplejpeg")
+VERSIONS_OF = {
+    "onnx": ("onnxruntime",),
+    "hf": ("torch", "transformers"),
+    "yolo": ("torch", "ultralytics"),
+    "tsne": ("openTSNE",),
+    "umap": ("umap-learn",),
+}
+"""Packages behind kinds of detectors, and ways to make a map."""
 
 
 def count_items(catalog: Catalog, going: Outgoing) -> Counts:
@@ -60,7 +72,16 @@ def count_items(catalog: Catalog, going: Outgoing) -> Counts:
         by_hour={name: by_hour[name] for name in going.classes if name in by_hour},
         n_unknown=n_unknown,
         n_unlabelled=n_unlabelled,
+        by_object=count_objects(catalog),
     )
+
+
+def count_objects(catalog: Catalog) -> dict[str, int]:
+    """Return class to boxes of what `detect` found: the run that the latest mining took, else the latest run."""
+    mining = find_mining(catalog)
+    run = latest_run(catalog, "detect")
+    run_id = (mining.detect_run_id if mining else None) or (run.run_id if run else None)
+    return count_found(catalog, run_id).classes if run_id else {}
 
 
 def choose_samples(going: Outgoing, seed: int, look: Look = "shown") -> tuple[dict[str, list[Picture]], dict[str, int]]:
@@ -160,12 +181,20 @@ def without_folders(certificate: Mapping[str, Any]) -> dict[str, Any]:
 
 def describe_runs(catalog: Catalog) -> list[RunFacts]:
     """Return all runs but those of the report itself, in the order of the work."""
-    return [_run_facts(run) for run in list_runs(catalog) if run.stage != "report"]
+    return [_run_facts(run, count_done(catalog, run.run_id)) for run in list_runs(catalog) if run.stage != "report"]
 
 
-def list_versions() -> dict[str, str]:
-    """Return what the results were made with."""
-    return {"mekiki": mekiki_version(), **{name: version(name) for name in VERSIONS}}
+def list_versions(catalog: Catalog) -> dict[str, str]:
+    """Return what the results were made with: what is installed now of what always works, and of what runs used."""
+    runs = list_runs(catalog)
+    kinds = {str(run.settings.get("detector", "")).partition(":")[0] for run in runs if run.stage == "detect"}
+    kinds |= {str(run.summary.get("method", "")) for run in runs if run.stage == "map" and run.summary}
+    used = [name for kind in sorted(kinds) for name in VERSIONS_OF.get(kind, ())]
+    found = {"mekiki": mekiki_version(), **{name: version(name) for name in VERSIONS}}
+    for name in used:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def show(
@@ -207,15 +236,18 @@ def _mirrored(catalog: Catalog, run: Run) -> set[str]:
     return {pair["second"] for pair in pairs["pairs"] if pair.get("is_mirrored")}
 
 
-def _run_facts(run: Run) -> RunFacts:
+def _run_facts(run: Run, n_done: int) -> RunFacts:
+    summary = run.summary
+    if not n_done and summary:  # over a whole set: nothing is done item by item
+        n_done = summary.get("n_selected", 0) - summary.get("n_failed", 0)
     return RunFacts(
         stage=run.stage,
         run_id=run.run_id,
         started=run.started_at[:19].replace("T", " ") + " UTC",
         seconds=run.seconds_in_all if run.summary else None,
-        n_written=run.summary.get("n_written"),
+        n_written=n_done if summary else None,
         n_failed=run.summary.get("n_failed"),
-        settings=run.settings,
+        settings=without_places(run.settings),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,13 +84,18 @@ def read_funnel(catalog: Catalog, mining: Mining | None) -> list[Counted]:
         return [*steps, *(_counted(detected) if detected else [])]
     detected = find_run(catalog, mining.detect_run_id) if mining.detect_run_id else None
     steps += _counted(detected) if detected else []
-    steps += [Counted("embed" if one.step == BY_EMBED else "mine", one) for one in mining.tallies]
+    steps += [_by_embed(one) if one.step == BY_EMBED else Counted("mine", one) for one in mining.tallies]
     told = find_descriptions(catalog, mining)
     steps += [Counted("caption", one) for one in (told.tallies if told else ())]
     drawn = latest_run(catalog, "map")
     shown = (mining.vector_run_id, mining.detect_run_id or "")
     is_of_these = drawn is not None and (drawn.reads.get("vectors"), drawn.reads.get("detections", "")) == shown
     return [*steps, *(_counted(drawn) if drawn and is_of_these else [])]
+
+
+def _by_embed(one: Tally) -> Counted:
+    """Return what got a vector, under the name that ``embed`` itself gives it where its early filter chose."""
+    return Counted("embed", replace(one, step="early filter") if "early filter" in one.why else one)
 
 
 def read_finds(catalog: Catalog, mining: Mining, look: Look = "shown") -> RareFinds:

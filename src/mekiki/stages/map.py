@@ -107,7 +107,7 @@ def map(catalog: Catalog, settings: MapSettings, engine: Engine) -> RunSummary: 
             notes=[
                 *(tally.line() for tally in tallies),
                 *(_nothing_to_colour_by(settings, drawn) if points else _nothing_to_show(settings)),
-                f"{METHOD_NAMES[method]} of {what}; the page is {format_bytes(page.stat().st_size)}: {page}",
+                f"{METHOD_NAMES[method]} of {what}; the page is {format_bytes(page.stat().st_size)}",
             ],
             failures=failures,
         )

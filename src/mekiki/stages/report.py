@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from mekiki.catalog.db import Catalog
@@ -16,11 +17,13 @@ from mekiki.reports.blocks import Fact, Page, Section
 from mekiki.reports.gathering import (
     choose_samples,
     count_items,
+    count_objects,
     describe_runs,
     find_identical,
     find_near,
     list_versions,
     read_certificates,
+    shorten,
     show_nearest,
     without_folders,
 )
@@ -72,13 +75,13 @@ def report(catalog: Catalog, settings: ReportSettings, engine: Engine) -> RunSum
             duplicates_section([*find_identical(catalog, going, MAX_GROUPS, look), *near], n_inside=n_inside),
             *(certificate_section(without_folders(one), show_nearest(one, look)) for one in certificates.values()),
             *models.sections,
-            failures_section(failures),
-            runs_section(describe_runs(catalog), list_versions()),
+            failures_section([replace(one, path=shorten(Path(one.path))) for one in failures]),
+            runs_section(describe_runs(catalog), list_versions(catalog)),
         ]
         facts = (
             *models.facts,
             Fact("pictures", len(going.items), kind="count"),
-            Fact("classes", len(going.classes), kind="count"),
+            *_facts_on_classes(catalog, len(going.classes)),
             Fact("failed", len(failures), kind="count"),
         )
         write_page(Page(settings.title, tuple(sections), facts=facts), path)
@@ -91,3 +94,11 @@ def report(catalog: Catalog, settings: ReportSettings, engine: Engine) -> RunSum
     failures = ((one.stage, one.path, one.reason) for one in all_failures(catalog) if one.stage != "report")
     reads = {"runs": hash_rows(runs), "failures": hash_rows(failures), "split": split_run_id or "", "path": str(path)}
     return engine.once(catalog, "report", settings, reads, write)
+
+
+def _facts_on_classes(catalog: Catalog, n_classes: int) -> list[Fact]:
+    """Return how many classes there are; where nothing is labelled, how many objects were found, and of how many."""
+    found = {} if n_classes else count_objects(catalog)
+    if not found:
+        return [Fact("classes", n_classes, kind="count")]
+    return [Fact("objects", sum(found.values()), kind="count"), Fact("classes of objects", len(found), kind="count")]

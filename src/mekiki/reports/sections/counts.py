@@ -17,8 +17,9 @@ MAX_HOUR_ROWS = 10
 class Counts:
     """What is counted, each by its name; what is empty is left out of the page.
 
-    ``by_class_and_part`` is class to part to count, its parts in the order of ``by_part``. ``by_hour`` is class to 24
-    counts from midnight on. ``n_unknown`` pictures show none of the classes, ``n_unlabelled`` have no label.
+    ``by_object`` is what detectors call what they found. ``by_class_and_part`` is class to part to count, its parts in
+    the order of ``by_part``. ``by_hour`` is class to 24 counts from midnight on. ``n_unknown`` pictures show none of
+    the classes, ``n_unlabelled`` have no label.
     """
 
     by_kind: Mapping[str, int] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Counts:
     by_hour: Mapping[str, Sequence[int]] = field(default_factory=dict)
     n_unknown: int = 0
     n_unlabelled: int = 0
+    by_object: Mapping[str, int] = field(default_factory=dict)
 
 
 def counts_section(counts: Counts) -> Section:
@@ -39,7 +41,11 @@ def counts_section(counts: Counts) -> Section:
     blocks: list[Block] = []
     if counts.by_kind:
         blocks.append(Facts(tuple(Fact(kind, n) for kind, n in counts.by_kind.items())))
-    blocks.append(Group("By class", tuple(_class_blocks(counts))))
+    if counts.by_object:
+        objects: Block = Bars(_bars(counts.by_object), "Objects found, by the class that the detector gave")
+        blocks.append(Group("By object", (objects,)))
+    if counts.by_class or not counts.by_object:
+        blocks.append(Group("By class", tuple(_class_blocks(counts))))
     if counts.by_part:
         blocks.append(Group("By part", tuple(_part_blocks(counts))))
     if counts.by_site:
