@@ -16,6 +16,8 @@ from mekiki.demo.street import StreetSettings, make_street_world
 from mekiki.reports.gathering import describe_runs
 from workspaces import ingest, query, run
 
+EARLIER = "This map is of other vectors or objects"
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -57,6 +59,7 @@ def test_the_report_tells_every_step_the_finds_and_the_map(world: Path) -> None:
     run("report", world)
 
     text = page(world)
+    assert EARLIER not in text
     assert "<script" not in text
     assert re.findall(r"<a href=\"(?!#)([^\"]+)", text) == ["map.html"]
     assert (world / "reports" / "map.html").is_file()
@@ -167,6 +170,7 @@ def test_the_funnel_is_of_the_mining_that_is_shown_and_of_no_later_run(world: Pa
     run("report", world)
 
     assert "map" not in {row[6] for row in funnel(world)}, "a map of other crops"
+    assert EARLIER in page(world)
 
 
 def test_before_anything_is_mined_the_latest_detections_are_counted(workspace: Path) -> None:

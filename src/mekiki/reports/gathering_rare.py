@@ -64,7 +64,8 @@ def rare_sections(catalog: Catalog, page: Path, look: Look = "shown") -> list[Se
     if measured:
         sections.append(scorers_section(measured))
     if (drawn := read_drawn_map(catalog)) is not None:
-        sections.append(map_section(drawn[0], _from(page, drawn[1])))
+        is_earlier = mining is not None and not _is_of(catalog, mining)
+        sections.append(map_section(drawn[0], _from(page, drawn[1]), is_earlier=is_earlier))
     return sections
 
 
@@ -88,9 +89,15 @@ def read_funnel(catalog: Catalog, mining: Mining | None) -> list[Counted]:
     told = find_descriptions(catalog, mining)
     steps += [Counted("caption", one) for one in (told.tallies if told else ())]
     drawn = latest_run(catalog, "map")
-    shown = (mining.vector_run_id, mining.detect_run_id or "")
-    is_of_these = drawn is not None and (drawn.reads.get("vectors"), drawn.reads.get("detections", "")) == shown
-    return [*steps, *(_counted(drawn) if drawn and is_of_these else [])]
+    return [*steps, *(_counted(drawn) if drawn and _is_of(catalog, mining) else [])]
+
+
+def _is_of(catalog: Catalog, mining: Mining) -> bool:
+    """Return whether the latest map lays out the vectors and the objects that a mining has ranked."""
+    drawn = latest_run(catalog, "map")
+    if drawn is None or drawn.reads.get("detections", "") != (mining.detect_run_id or ""):
+        return False
+    return mining.vector_run_id in ("", drawn.reads.get("vectors"))  # classes alone may be ranked, without vectors
 
 
 def _by_embed(one: Tally) -> Counted:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from mekiki.reports.blocks import Block, Columns, Link, Paragraph, Section
+from mekiki.reports.blocks import Block, Columns, Link, Paragraph, Section, Verdict
 from mekiki.reports.figures_map import class_figure, rarity_figure
 from mekiki.reports.map_page import METHOD_NAMES
 from mekiki.reports.map_points import DrawnMap
 from mekiki.reports.values import format_count
 
 
-def map_section(drawn: DrawnMap, page: str = "") -> Section:
+def map_section(drawn: DrawnMap, page: str = "", *, is_earlier: bool = False) -> Section:
     """Return the section ``map``: the map by class, and by rarity where something was mined.
 
     Args:
         drawn: What ``map`` laid out; items that have been forgotten since are missing.
         page: Path of the interactive page from this one; empty where it is gone.
+        is_earlier: Whether it is of other vectors or objects than those that were mined last.
     """
     method = METHOD_NAMES.get(drawn.method, drawn.method)
     n_points = len(drawn.points)
@@ -29,6 +30,9 @@ def map_section(drawn: DrawnMap, page: str = "") -> Section:
     figures = [class_figure(drawn, "By class")]
     rarity = rarity_figure(drawn, "From common to rare")
     blocks: list[Block] = [Columns((*figures, rarity))] if rarity else list(figures)
+    if is_earlier:
+        earlier = "This map is of other vectors or objects than what is ranked above. Type: mekiki map"
+        blocks.insert(0, Verdict("warning", earlier))
     if page:
         blocks.append(Link(page, "Explore the map: see the picture behind each point, filter and zoom"))
     return Section("map", "Map", tuple(blocks), lead)
