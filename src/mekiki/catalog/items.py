@@ -127,7 +127,7 @@ def require_items(catalog: Catalog) -> None:
         if catalog.value("SELECT 1 FROM runs WHERE stage = 'ingest' LIMIT 1") is not None:
             raise DataError(
                 f"{catalog.workspace} holds nothing: nothing that was ingested can be read as a photo or video, or all "
-                f"of it was forgotten. Check PATHS: mekiki ingest PATHS -w {catalog.workspace}"
+                f"of it was forgotten. Check PATH: mekiki ingest PATH -w {catalog.workspace}"
             )
         raise DataError(f"the catalog in {catalog.workspace} is empty: mekiki ingest PATH -w {catalog.workspace}")
 
