@@ -20,21 +20,21 @@ Raw = NDArray[np.float64]
 
 
 class Scorer(Protocol):
-    """One idea of what is rare."""
+    """One idea of what is rare. Unless it says otherwise it looks at vectors alone, and at no neighbour."""
 
     name: str
 
-    needs_vectors: bool
-    needs_classes: bool
-    needs_words: bool
+    needs_vectors: bool = True
+    needs_classes: bool = False
+    needs_words: bool = False
 
     def n_neighbours(self, pile: Any) -> int:
         """Return how many nearest of all it wants to know of each thing, from the search that all share; 0: none."""
-        ...
+        return 0
 
     def n_class_neighbours(self, pile: Any) -> int:
         """Return how many nearest of the same class it wants to know of each thing, from that search; 0: none."""
-        ...
+        return 0
 
     def raw(self, pile: Any) -> Raw:
         """Return ``(N,)`` finite numbers, larger where something is rarer; see `mekiki.rarity.pile.Pile`."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mekiki.rarity.base import Raw
+from mekiki.rarity.base import Raw, Scorer
 from mekiki.rarity.class_names import plain_name
 from mekiki.rarity.pile import KEYWORDS, Pile
 
@@ -41,21 +41,12 @@ def _points(name: str, count: int, keywords: Sequence[str]) -> int:
     return by_count + 5 * any(keyword in name for keyword in keywords)
 
 
-class ClassFrequency:
+class ClassFrequency(Scorer):
     """Points of each thing's class; see `frequency_points`."""
 
     name = "frequency"
     needs_vectors = False
     needs_classes = True
-    needs_words = False
-
-    def n_neighbours(self, pile: Pile) -> int:
-        """Return 0: it looks at no neighbour."""
-        return 0
-
-    def n_class_neighbours(self, pile: Pile) -> int:
-        """Return 0: it looks at no neighbour."""
-        return 0
 
     def raw(self, pile: Pile) -> Raw:
         """Return ``(N,)`` points from 0 to 15."""

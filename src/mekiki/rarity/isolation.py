@@ -8,25 +8,14 @@ from __future__ import annotations
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
-from mekiki.rarity.base import Raw
+from mekiki.rarity.base import Raw, Scorer
 from mekiki.rarity.pile import Pile
 
 
-class Isolation:
+class Isolation(Scorer):
     """`Pile.n_trees` trees on samples of 256 things; the same seed and pile give the same trees, in whatever order."""
 
     name = "isolation"
-    needs_vectors = True
-    needs_classes = False
-    needs_words = False
-
-    def n_neighbours(self, pile: Pile) -> int:
-        """Return 0: it looks at no neighbour."""
-        return 0
-
-    def n_class_neighbours(self, pile: Pile) -> int:
-        """Return 0: classes play no part."""
-        return 0
 
     def raw(self, pile: Pile) -> Raw:
         """Return ``(N,)`` anomaly scores in (0, 1]."""

@@ -12,25 +12,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from mekiki.rarity.base import Raw
+from mekiki.rarity.base import Raw, Scorer
 from mekiki.rarity.pile import Pile
 
 
-class KnnDistance:
+class KnnDistance(Scorer):
     """Distance to the k-th nearest of all things, k being `Pile.n_neighbours`; to the last where there are fewer."""
 
     name = "knn"
-    needs_vectors = True
-    needs_classes = False
-    needs_words = False
 
     def n_neighbours(self, pile: Pile) -> int:
         """Return k."""
         return pile.n_neighbours
-
-    def n_class_neighbours(self, pile: Pile) -> int:
-        """Return 0: classes play no part."""
-        return 0
 
     def raw(self, pile: Pile) -> Raw:
         """Return ``(N,)`` distances; 0 for one thing alone."""

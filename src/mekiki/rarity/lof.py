@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mekiki.neighbours.tables import RowNumbers
-from mekiki.rarity.base import Raw
+from mekiki.rarity.base import Raw, Scorer
 from mekiki.rarity.pile import Pile
 
 N_NEIGHBOURS = 20
@@ -49,21 +49,14 @@ def local_outlier_factors(rows: RowNumbers, distances: NDArray[np.float32]) -> N
     return mean
 
 
-class LocalOutlierFactor:
+class LocalOutlierFactor(Scorer):
     """Factors among all things, from 20 neighbours."""
 
     name = "lof"
-    needs_vectors = True
-    needs_classes = False
-    needs_words = False
 
     def n_neighbours(self, pile: Pile) -> int:
         """Return 20."""
         return N_NEIGHBOURS
-
-    def n_class_neighbours(self, pile: Pile) -> int:
-        """Return 0: classes play no part."""
-        return 0
 
     def raw(self, pile: Pile) -> Raw:
         """Return ``(N,)`` factors."""
@@ -81,13 +74,11 @@ def class_neighbours(n: int) -> int:
     return min(50, max(5, n // 10))
 
 
-class ClassLocalOutlierFactor:
+class ClassLocalOutlierFactor(Scorer):
     """Factors among the things of the same class; in a class of fewer than 10, those among all things."""
 
     name = "class-lof"
-    needs_vectors = True
     needs_classes = True
-    needs_words = False
 
     def n_neighbours(self, pile: Pile) -> int:
         """Return 20, for the small classes; 0 where there are none."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from mekiki.rarity.base import Raw
+from mekiki.rarity.base import Raw, Scorer
 from mekiki.rarity.maps import make_map
 from mekiki.rarity.pile import Pile
 
@@ -37,21 +37,10 @@ def map_distances(coordinates: NDArray[np.float32], k: int = N_NEIGHBOURS) -> ND
     return means
 
 
-class MapDensity:
+class MapDensity(Scorer):
     """Mean distance to the 20 nearest on `Pile.coordinates`, or else on a map of the vectors."""
 
     name = "map"
-    needs_vectors = True
-    needs_classes = False
-    needs_words = False
-
-    def n_neighbours(self, pile: Pile) -> int:
-        """Return 0: the neighbours are those on the map."""
-        return 0
-
-    def n_class_neighbours(self, pile: Pile) -> int:
-        """Return 0: classes play no part."""
-        return 0
 
     def raw(self, pile: Pile) -> Raw:
         """Return ``(N,)`` mean distances; equal vectors share the mean of theirs, wherever the map has put them."""

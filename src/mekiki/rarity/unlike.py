@@ -8,25 +8,15 @@ from __future__ import annotations
 import numpy as np
 
 from mekiki.neighbours.tables import to_unit_length
-from mekiki.rarity.base import Raw
+from mekiki.rarity.base import Raw, Scorer
 from mekiki.rarity.pile import Pile
 
 
-class UnlikeCommon:
+class UnlikeCommon(Scorer):
     """One minus the largest cosine to any of `Pile.common`."""
 
     name = "unlike-common"
-    needs_vectors = True
-    needs_classes = False
     needs_words = True
-
-    def n_neighbours(self, pile: Pile) -> int:
-        """Return 0: it looks at no neighbour."""
-        return 0
-
-    def n_class_neighbours(self, pile: Pile) -> int:
-        """Return 0: classes play no part."""
-        return 0
 
     def raw(self, pile: Pile) -> Raw:
         """Return ``(N,)`` numbers in [0, 2]; a vector of zeros has 1."""
